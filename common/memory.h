@@ -1,0 +1,18 @@
+/* Small allocations that abort when memory is gone; what a peer can make grow lives in buffers. */
+#ifndef COMMON_MEMORY_H
+#define COMMON_MEMORY_H
+
+#include <stddef.h>
+
+/* Zeroed; never NULL. Free with free(). */
+void *mem_new(size_t size);
+void *mem_new_array(size_t count, size_t size);
+/* As realloc(), for own tables that grow; never NULL. */
+void *mem_resize(void *memory, size_t size);
+char *mem_copy_string(const char *string);
+char *mem_copy_chars(const char *data, size_t len);
+char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Overwrites before freeing, in a way the compiler keeps; NULL-safe. */
+void mem_free_secret(void *memory, size_t len);
+
+#endif

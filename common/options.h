@@ -1,0 +1,65 @@
+/* The option engine: one row of a table is one option: its flag, environment variable, default,
+ * validation and help. Precedence: flag, environment, default. */
+#ifndef COMMON_OPTIONS_H
+#define COMMON_OPTIONS_H
+
+#include "common/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* The type says which C type stands at the row's offset. */
+enum option_type {
+    OPTION_STRING,  /* char * */
+    OPTION_SECRET,  /* char *; has no flag, printed as ***, VAR_FILE names a file to read it from */
+    OPTION_BOOL,    /* bool; as a flag it takes no value, in the environment true/false, yes/no, 1/0, on/off */
+    OPTION_COUNT,   /* unsigned long, within min and max */
+    OPTION_PORT,    /* unsigned, 0 to 65535; 0 asks the system for a free one */
+    OPTION_SECONDS, /* unsigned long, milliseconds inside; given as 10, 10s, 500ms, 2m or `off` (0) */
+    OPTION_SIZE,    /* size_t, bytes; given as 4194304, 4MiB, 256kB */
+    OPTION_CHOICE,  /* int: the index into `choices` */
+};
+
+struct option_spec {
+    const char *flag;     /* "http-port", without dashes; NULL: no flag */
+    char letter;          /* 's' for -s; 0: none */
+    const char *variable; /* NULL: no environment variable */
+    const char *fallback; /* a second variable asked when the first is unset, or NULL */
+    enum option_type type;
+    const char *preset; /* default as text; NULL: none (zero, NULL, false) */
+    size_t offset;      /* of the value in the settings struct */
+    bool required;
+    unsigned long min, max;     /* COUNT; max 0: no limit */
+    const char *const *choices; /* CHOICE: NULL-terminated */
+    const char *value_name;     /* "URL", "PORT" …; NULL: from the type */
+    const char *help;           /* one sentence, lower case, no full stop */
+    /* Further validation of a STRING or SECRET; may be NULL. Describes what is wrong in `error`. */
+    bool (*check)(const char *value, struct error *error);
+};
+
+/* A program's options and how its help reads. */
+struct option_table {
+    const char *program;
+    const char *synopsis;           /* lines under "Usage:" */
+    const char *description;        /* a paragraph */
+    const char *examples;           /* lines under "Examples:" */
+    const struct option_spec *rows; /* ends with an all-zero row */
+};
+
+/* Fills `settings` (zeroed by the caller). All problems are collected, one line each, in `problems`
+ * (owned by the caller, freed with free(); NULL when there are none) and STATUS_USAGE is returned.
+ * `positional` receives the index of the first argument that is no option. `--` ends options. */
+enum status options_read(const struct option_table *table, int argc, char **argv, void *settings,
+                         int *positional, char **problems);
+/* Frees strings in `settings`, overwriting secrets. */
+void options_clear(const struct option_table *table, void *settings);
+
+/* Where each value came from: "flag", "environment", "default"; for messages. Valid after read. */
+const char *options_source(const struct option_table *table, const char *flag_or_variable);
+
+void options_print_help(const struct option_table *table, FILE *out);
+/* A Markdown table of all rows, which the README holds and a test compares. */
+void options_print_markdown(const struct option_table *table, FILE *out);
+
+#endif
