@@ -1,7 +1,7 @@
 /* Owned FIFO of bytes, bounded by the capacity given at creation.
  *
- * Memory is allocated when bytes arrive, grows by doubling up to the capacity, and is freed when the
- * queue becomes empty, so that an idle connection costs only the struct. Writing has a sticky
+ * Memory is allocated when bytes arrive, grows by doubling up to the capacity, and is freed when
+ * the queue becomes empty, so that an idle connection costs only the struct. Writing has a sticky
  * failure: after one append that did not fit, all further appends fail until buffer_clear(), so a
  * message can be built field by field and checked once. */
 #ifndef COMMON_BUFFER_H

@@ -34,8 +34,8 @@ enum {
 enum frame_role { FRAME_CLIENT, FRAME_SERVER };
 
 enum frame_event_type {
-    FRAME_EVENT_DATA,  /* a piece of a binary or text message, already unmasked */
-    FRAME_EVENT_PING,  /* payload to be answered in a pong */
+    FRAME_EVENT_DATA, /* a piece of a binary or text message, already unmasked */
+    FRAME_EVENT_PING, /* payload to be answered in a pong */
     FRAME_EVENT_PONG,
     FRAME_EVENT_CLOSE, /* code and reason; nothing follows */
 };
@@ -76,11 +76,13 @@ void frame_decoder_init(struct frame_decoder *decoder, enum frame_role role);
 enum status frame_decode(struct frame_decoder *decoder, struct bytes *in, struct frame_event *event,
                          struct error *error);
 
-/* Writes a header for a final frame and returns its length (2…14). `mask` is NULL for a server's. */
+/* Writes a header for a final frame and returns its length (2…14). `mask` is NULL for a server's.
+ */
 size_t frame_encode_header(uint8_t out[FRAME_HEADER_MAX], enum frame_opcode opcode,
                            uint64_t payload_len, const uint8_t mask[4]);
 
-/* out[i] = in[i] ^ mask[(offset + i) % 4]; `out` may equal `in`, else must not overlap it. Word-wide. */
+/* out[i] = in[i] ^ mask[(offset + i) % 4]; `out` may equal `in`, else must not overlap it.
+ * Word-wide. */
 void frame_mask(uint8_t *out, const uint8_t *in, size_t len, const uint8_t mask[4], size_t offset);
 
 /* Masking keys must be unpredictable (RFC 6455 section 10.3): taken from getrandom() a page at a

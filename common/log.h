@@ -7,7 +7,8 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-/* Process-wide, set once at start. Colour only when stderr is a terminal and NO_COLOR is not set. */
+/* Process-wide, set once at start. Colour only when stderr is a terminal and NO_COLOR is not set.
+ */
 void log_setup(enum log_level level, enum log_format format, bool timestamps);
 bool log_enabled(enum log_level level);
 

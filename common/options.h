@@ -11,12 +11,14 @@
 
 /* The type says which C type stands at the row's offset. */
 enum option_type {
-    OPTION_STRING,  /* char * */
-    OPTION_SECRET,  /* char *; has no flag, printed as ***, VAR_FILE names a file to read it from */
-    OPTION_BOOL,    /* bool; as a flag it takes no value, in the environment true/false, yes/no, 1/0, on/off */
-    OPTION_COUNT,   /* unsigned long, within min and max */
-    OPTION_PORT,    /* unsigned, 0 to 65535; 0 asks the system for a free one */
-    OPTION_SECONDS, /* unsigned long, milliseconds inside; given as 10, 10s, 500ms, 2m or `off` (0) */
+    OPTION_STRING, /* char * */
+    OPTION_SECRET, /* char *; has no flag, printed as ***, VAR_FILE names a file to read it from */
+    OPTION_BOOL,   /* bool; as a flag it takes no value, in the environment true/false, yes/no, 1/0,
+                      on/off */
+    OPTION_COUNT,  /* unsigned long, within min and max */
+    OPTION_PORT,   /* unsigned, 0 to 65535; 0 asks the system for a free one */
+    OPTION_SECONDS, /* unsigned long, milliseconds inside; given as 10, 10s, 500ms, 2m or `off` (0)
+                     */
     OPTION_SIZE,    /* size_t, bytes; given as 4194304, 4MiB, 256kB */
     OPTION_CHOICE,  /* int: the index into `choices` */
 };

@@ -3,16 +3,16 @@
 #define COMMON_STATUS_H
 
 /* One list makes the statuses, their names and their texts. */
-#define STATUS_LIST(X)                                                                             \
-    X(OK, "done")                                                                                  \
-    X(MORE, "more input is needed")                                                                \
-    X(INVALID, "the input is malformed")                                                           \
-    X(FULL, "a limit is reached")                                                                  \
-    X(USAGE, "an option or setting is wrong")                                                      \
-    X(DENIED, "not authorised")                                                                    \
-    X(UNAVAILABLE, "the other side cannot be reached now")                                         \
-    X(TIMEOUT, "the deadline has passed")                                                          \
-    X(CLOSED, "the connection is closed")                                                          \
+#define STATUS_LIST(X)                                     \
+    X(OK, "done")                                          \
+    X(MORE, "more input is needed")                        \
+    X(INVALID, "the input is malformed")                   \
+    X(FULL, "a limit is reached")                          \
+    X(USAGE, "an option or setting is wrong")              \
+    X(DENIED, "not authorised")                            \
+    X(UNAVAILABLE, "the other side cannot be reached now") \
+    X(TIMEOUT, "the deadline has passed")                  \
+    X(CLOSED, "the connection is closed")                  \
     X(SYSTEM, "the operating system refused")
 
 enum status {

@@ -1,0 +1,112 @@
+/* One client's conversation with the migrations proxy: start-up, authentication, then every message
+ * in both directions, with DDLX statements rewritten on the way.
+ *
+ * Sans-I/O: bytes and events in, bytes and decisions out through `struct session_host`. Host
+ * functions are called synchronously from within session_* functions; they must not call back into
+ * the session, and must not free it: the host frees it after its `close` was called and the call
+ * into the session has returned. */
+#ifndef SERVER_PROXY_SESSION_H
+#define SERVER_PROXY_SESSION_H
+
+#include "common/bytes.h"
+#include "common/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session;
+struct auth_verifier;
+struct statement_job;
+
+enum session_entrance { SESSION_TCP, SESSION_WEBSOCKET };
+
+/* Chosen by database and user name. */
+enum session_mode {
+    SESSION_ELECTRIC,      /* DDLX, capture */
+    SESSION_TRANSPARENT,   /* nothing is touched */
+    SESSION_SHADOW,        /* a scratch database: DDLX grammar and checks only */
+    SESSION_INTROSPECTION, /* sees only electrified tables */
+};
+
+const char *session_mode_name(enum session_mode mode);
+
+/* What all sessions share; owned by the server, outlives them. */
+struct session_settings {
+    const struct auth_verifier *verifier;
+    const char *md5_password;     /* PG_PROXY_AUTH=md5: the password itself; else NULL */
+    const char *database;         /* the one of DATABASE_URL */
+    const char *shadow_databases; /* comma-separated names, a trailing * matches any rest */
+    unsigned long auth_timeout_ms;
+    size_t query_max; /* longest SQL text that is looked at; longer ones pass unchanged */
+};
+
+/* Where the session wants to be connected; borrowed for the call. */
+struct session_target {
+    enum session_mode mode;
+    const char *database;       /* to connect to; NULL: the one of DATABASE_URL */
+    const char *asked_database; /* what the client named when it is another one, to be looked up in
+                                   pg_database; NULL: nothing to look up */
+    const char *user;           /* the client's user name, for audit; not the login upstream */
+    const char *const *parameters; /* name, value, name, value, …, NULL: start-up parameters allowed
+                                      to be forwarded, `options` already filtered */
+};
+
+/* Upstream is connected and idle. Borrowed for the call. */
+struct session_upstream {
+    uint32_t pid;                  /* the backend's real one */
+    uint32_t secret;               /* ours, for the client's CancelRequest */
+    const char *const *parameters; /* ParameterStatus: name, value, …, NULL */
+    bool asked_database_exists;
+};
+
+struct session_host {
+    void (*send_client)(void *host, struct bytes data);
+    void (*send_upstream)(void *host, struct bytes data);
+    /* Do not read from the client until told so: a large SQL text is being looked at. Independent
+     * of the host's own flow control. */
+    void (*pause_client)(void *host, bool paused);
+    /* Connect, then call session_upstream_ready() or session_upstream_failed(). Once. */
+    void (*connect)(void *host, const struct session_target *target);
+    /* A CancelRequest arrived: check `key` (≤ 256 bytes) and cancel; session closes afterwards. */
+    void (*cancel)(void *host, uint32_t pid, struct bytes key);
+    /* Run statement_job_run(job) on a worker, then session_job_done(). */
+    void (*defer)(void *host, struct statement_job *job);
+    /* Call session_timer() after `ms`; replaces the timer set before; 0 stops it. */
+    void (*set_timer)(void *host, unsigned long ms);
+    /* Authentication finished, for the log and limits. */
+    void (*authenticated)(void *host, bool success);
+    /* Send what is queued to the client, then close both sides. `reason` is for the log. */
+    void (*close)(void *host, const char *reason);
+};
+
+/* `host_ops` and `settings` are borrowed; `tls` says that the client's bytes already come through
+ * TLS of this process. `id` and `peer` are for the log. */
+struct session *session_new(const struct session_settings *settings,
+                            const struct session_host *host_ops, void *host, unsigned long long id,
+                            const char *peer, enum session_entrance entrance, bool tls);
+void session_free(struct session *session);
+/* Starts the clock on the start-up packet. */
+void session_start(struct session *session);
+
+void session_client_bytes(struct session *session, struct bytes data);
+/* The client has ended its direction; a Postgres client that does so wants no more. */
+void session_client_end(struct session *session);
+
+void session_upstream_ready(struct session *session, const struct session_upstream *upstream);
+/* Sent to the client as FATAL. */
+void session_upstream_failed(struct session *session, const struct error *error);
+void session_upstream_bytes(struct session *session, struct bytes data);
+void session_upstream_end(struct session *session);
+
+void session_timer(struct session *session);
+void session_job_done(struct session *session, struct statement_job *job);
+/* Drain or limit: FATAL to the client at the next message boundary, then close. */
+void session_terminate(struct session *session, const struct error *error);
+
+enum session_mode session_mode(const struct session *session);
+/* "startup", "authenticating", "connecting", "ready", "closing": for the log and metrics. */
+const char *session_state_name(const struct session *session);
+/* True while nothing has been authenticated yet: such sessions are bounded separately. */
+bool session_is_authenticating(const struct session *session);
+
+#endif

@@ -1,0 +1,82 @@
+/* A byte stream to a peer, whatever carries it: a TCP or TLS socket (channel.c), a WebSocket
+ * (websocket.c), later a numbered stream that outlives its WebSocket.
+ *
+ * The owner hands in events; the carrier offers operations. Everything happens on the loop thread.
+ * A carrier never calls an event from inside one of its operations, except on_data's caller, so an
+ * owner may call any operation from any event, stream_close() included: the carrier then frees
+ * itself once the event has returned. */
+#ifndef SERVER_STREAM_H
+#define SERVER_STREAM_H
+
+#include "common/bytes.h"
+
+#include <stdbool.h>
+
+struct stream;
+
+/* Given by the owner; `owner` is the pointer it registered. */
+struct stream_events {
+    /* Bytes from the peer, borrowed for the call. All are taken: an owner that cannot pass them on
+     * keeps them and pauses the stream. */
+    void (*on_data)(void *owner, struct bytes data);
+    /* The peer has ended its direction (TCP FIN, TLS close_notify, WebSocket Close 1000). */
+    void (*on_end)(void *owner);
+    /* What was queued has gone down to the low watermark; called once per rise above the high one.
+     */
+    void (*on_drained)(void *owner);
+    /* The stream is gone, with `reason` for the log; the last event, not given after
+     * stream_close(). */
+    void (*on_closed)(void *owner, const char *reason);
+};
+
+struct stream_ops {
+    void (*send)(struct stream *stream, struct bytes data);
+    size_t (*queued)(const struct stream *stream);
+    void (*pause)(struct stream *stream, bool paused);
+    void (*finish)(struct stream *stream);
+    void (*close)(struct stream *stream);
+};
+
+/* First member of every carrier. */
+struct stream {
+    const struct stream_ops *ops;
+    const struct stream_events *events;
+    void *owner;
+};
+
+/* Writes what the peer takes now and queues a copy of the rest. The queue is bounded by what owners
+ * do at the high watermark: they pause the source. Ignored after stream_finish(). */
+static inline void stream_send(struct stream *stream, struct bytes data)
+{
+    stream->ops->send(stream, data);
+}
+
+/* Bytes accepted but not yet written to the peer. */
+static inline size_t stream_queued(const struct stream *stream)
+{
+    return stream->ops->queued(stream);
+}
+
+/* Stops or goes on reading from the peer. */
+static inline void stream_pause(struct stream *stream, bool paused)
+{
+    stream->ops->pause(stream, paused);
+}
+
+/* Ends our direction once all is written (TCP: FIN; WebSocket: Close 1000). Data still arrives
+ * where the carrier has half-close. */
+static inline void stream_finish(struct stream *stream)
+{
+    stream->ops->finish(stream);
+}
+
+/* Closes now, dropping what is queued; no event follows. */
+static inline void stream_close(struct stream *stream)
+{
+    stream->ops->close(stream);
+}
+
+#define STREAM_QUEUE_LOW ((size_t)64 * 1024)
+#define STREAM_QUEUE_HIGH ((size_t)256 * 1024)
+
+#endif
