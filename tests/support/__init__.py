@@ -1,0 +1,1 @@
+"""What the integration tests are built from: clusters, programs, independent protocol clients."""

@@ -1,0 +1,304 @@
+"""Runs electric-proxy and electric-tunnel, and checks how they end.
+
+    with Server(cluster.url()) as server, Client(server.service) as client:
+        wire.connect("127.0.0.1", client.port, password=server.password)
+
+Paths come from ELECTRIC_PROXY and ELECTRIC_TUNNEL, which ctest sets to the build's programs. Leaving
+the `with` block stops the program and asserts its exit code and that no sanitizer complained.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from urllib.parse import quote
+
+from tests.support.process import spawn, wait_until
+
+START_TIMEOUT = 30
+STOP_TIMEOUT = 30
+SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error: |SUMMARY: \w+Sanitizer")
+
+# What a child may inherit. Everything else (HTTP_PORT, PGOPTIONS, http_proxy …) would change its meaning.
+INHERITED = ("PATH", "HOME", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")
+
+running = []
+
+
+def environment(extra=None):
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return {**kept, "LANG": "C.UTF-8", **{name: str(value) for name, value in (extra or {}).items()}}
+
+
+def path_of(variable):
+    path = os.environ.get(variable)
+    if not path:
+        raise RuntimeError(f"set {variable} to the path of the built program")
+    return os.path.abspath(path)
+
+
+class Program:
+    """A child whose stderr goes to a file. `clean_exit` are the codes that `stop` accepts."""
+
+    name = "program"
+    clean_exit = (0,)
+
+    def __init__(self, argv, extra_environment=None):
+        self.argv = argv
+        self.environment = environment(extra_environment)
+        self.process = None
+        self._stderr = tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".log")
+        self._stdout = tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".out")
+
+    def __enter__(self):
+        self.process = spawn(self.argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=self._stdout,
+                             stderr=self._stderr)
+        running.append(self)
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self.show_log()
+            self.kill()
+        elif self.process.poll() is None:
+            self.stop()
+        else:
+            self.check_exit()
+        if self in running:
+            running.remove(self)
+
+    def wait_ready(self):
+        """Overridden: returns when the program accepts connections."""
+
+    # -- looking at it ------------------------------------------------------------------------
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stderr(self):
+        with open(self._stderr.name, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def stdout(self):
+        with open(self._stdout.name, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_for(self, pattern, timeout=START_TIMEOUT, output=None):
+        """Waits for a line of stderr (or `output()`) that matches; answers the match."""
+
+        def look():
+            match = re.search(pattern, (output or self.stderr)(), re.MULTILINE)
+            if match is None and self.process.poll() is not None:
+                raise RuntimeError(
+                    f"{self.name} exited with {self.process.returncode} before it said /{pattern}/:\n{self.stderr()}")
+            return match
+
+        try:
+            return wait_until(look, timeout, f"{self.name} to say /{pattern}/")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; it said:\n{self.stderr()}") from None
+
+    def file_descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def memory(self, field="VmRSS"):
+        """KiB from /proc/PID/status: VmRSS now, VmHWM at its highest."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            return int(re.search(rf"^{field}:\s+(\d+) kB", file.read(), re.MULTILINE).group(1))
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    # -- ending it ----------------------------------------------------------------------------
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, timeout=STOP_TIMEOUT):
+        """The exit code; negative when a signal killed it."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{self.name} still runs after {timeout} s:\n{self.stderr()}") from None
+
+    def stop(self, number=signal.SIGTERM):
+        self.signal(number)
+        try:
+            self.wait()
+        except TimeoutError:
+            self.kill()
+            raise
+        self.check_exit()
+
+    def check_exit(self):
+        code, log = self.process.returncode, self.stderr()
+        if SANITIZER_REPORT.search(log):
+            raise AssertionError(f"{self.name}: a sanitizer complains:\n{log}")
+        if code not in self.clean_exit:
+            raise AssertionError(f"{self.name} exited with {code}, not {self.clean_exit}:\n{_tail(log)}")
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self in running:
+            running.remove(self)
+
+    def show_log(self):
+        print(f"---- {self.name} (pid {self.pid}) said:\n{_tail(self.stderr())}----", file=sys.stderr)
+
+
+class Server(Program):
+    """electric-proxy in front of `database_url`. `flags` are arguments, `variables` its environment.
+
+    The attributes: `http_port`, `pg_port` (None without TCP entrance), `service` (URL for the tunnel
+    client), `password`.
+    """
+
+    name = "electric-proxy"
+
+    def __init__(self, database_url, *flags, pg_proxy_port="http:0", password="pr0xy p@ss/w:rd", **variables):
+        self.password = password
+        self.http_port = None
+        self.pg_port = None
+        self._has_tcp = pg_proxy_port not in ("http-only",)
+        self._has_http = pg_proxy_port.startswith("http")
+        settings = {
+            "DATABASE_URL": database_url,
+            "HTTP_PORT": "0",
+            "PG_PROXY_PORT": pg_proxy_port,
+            "PG_PROXY_PASSWORD": password,
+        }
+        if "sslmode=" not in database_url:
+            settings["DATABASE_REQUIRE_SSL"] = "false"
+        super().__init__([path_of("ELECTRIC_PROXY"), "--listen", "127.0.0.1", *flags], {**settings, **variables})
+
+    def wait_ready(self):
+        self.wait_listening()
+        self.wait_for(r"(^|[\s:])ready\s*$")
+
+    def wait_listening(self):
+        self.http_port = int(self.wait_for(r"listening for HTTP on 127\.0\.0\.1:(\d+)").group(1))
+        if self._has_tcp:
+            self.pg_port = int(self.wait_for(r"listening for Postgres on 127\.0\.0\.1:(\d+)").group(1))
+
+    @property
+    def service(self):
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def url(self, dbname="postgres", user="postgres", **parameters):
+        return postgres_url(self.pg_port, self.password, dbname, user, **parameters)
+
+
+class UnreadyServer(Server):
+    """A server whose Postgres may be down: only its ports are waited for."""
+
+    def wait_ready(self):
+        self.wait_listening()
+
+
+class Relay(Program):
+    """electric-proxy in relay mode: a tunnel to one fixed TCP address."""
+
+    name = "electric-proxy-relay"
+
+    def __init__(self, port, *flags, **variables):
+        self.http_port = None
+        if "ELECTRIC_TUNNEL_TOKEN" not in variables:
+            flags = ("--relay-without-auth", *flags)
+        super().__init__([path_of("ELECTRIC_PROXY"), "--listen", "127.0.0.1", "--http-port", "0", "--relay",
+                          f"127.0.0.1:{port}", *flags], variables)
+
+    def wait_ready(self):
+        self.http_port = int(self.wait_for(r"listening for HTTP on 127\.0\.0\.1:(\d+)").group(1))
+
+    @property
+    def service(self):
+        return f"http://127.0.0.1:{self.http_port}"
+
+
+class Client(Program):
+    """electric-tunnel forwarding a local port to `service`."""
+
+    name = "electric-tunnel"
+    clean_exit = (128 + signal.SIGTERM,)
+
+    def __init__(self, service, *flags, **variables):
+        self.port = None
+        super().__init__([path_of("ELECTRIC_TUNNEL"), "--service", service, "--local-port", "0", *flags], variables)
+
+    def wait_ready(self):
+        self.port = int(self.wait_for(r"listening on 127\.0\.0\.1:(\d+)").group(1))
+
+    def announcement(self):
+        """With `--output json`: the line it prints on stdout."""
+        return json.loads(self.wait_for(r"^\{.*\}$", output=self.stdout).group(0))
+
+    def url(self, password, dbname="postgres", user="postgres", **parameters):
+        return postgres_url(self.port, password, dbname, user, **parameters)
+
+
+def postgres_url(port, password, dbname="postgres", user="postgres", **parameters):
+    query = "?" + "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parameters.items())
+    return f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{port}/{quote(dbname, safe='')}" + (
+        query if parameters else "")
+
+
+def run(program, *arguments, timeout=30, **variables):
+    """Runs "ELECTRIC_PROXY" or "ELECTRIC_TUNNEL" to its end: a CompletedProcess with text."""
+    return subprocess.run([path_of(program), *arguments], env=environment(variables), stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout)
+
+
+def psql(url, *arguments, script=None, timeout=60, stop_on_error=True):
+    """Runs psql on `url`, unaligned without headers: a CompletedProcess with text."""
+    stop = ["-v", "ON_ERROR_STOP=1"] if stop_on_error else []
+    source = ["-f", "-"] if script is not None else []
+    return subprocess.run(["psql", "-XAt", *stop, "-d", url, *arguments, *source], env=environment(), input=script,
+                          capture_output=True, text=True, timeout=timeout)
+
+
+class ProgramTest(unittest.TestCase):
+    """A test that shows what the running programs said when it fails."""
+
+    longMessage = True
+    maxDiff = None
+
+    def run(self, result=None):
+        before = _bad(result)
+        started = time.monotonic()
+        super().run(result)
+        if result is not None and _bad(result) > before:
+            print(f"\n==== {self.id()} failed after {time.monotonic() - started:.1f} s", file=sys.stderr)
+            for program in running:
+                program.show_log()
+
+    def start(self, program):
+        """Enters `program` for this test; stopped, and its end checked, when the test is over."""
+        return self.enterContext(program)
+
+    @classmethod
+    def start_once(cls, program):
+        """The same for all tests of the class."""
+        return cls.enterClassContext(program)
+
+
+def _bad(result):
+    return len(result.failures) + len(result.errors) if result is not None else 0
+
+
+def _tail(text, lines=60):
+    return "".join(text.splitlines(keepends=True)[-lines:])
