@@ -1,0 +1,117 @@
+/* Reading and cleaning of ErrorResponse and NoticeResponse. */
+#include "server/pgwire/report.h"
+
+#include "server/pgwire/encode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Takes the next field; false at the end or when malformed, which `*valid` tells apart. */
+static bool next_field(struct bytes *body, uint8_t *code, struct bytes *value, bool *valid)
+{
+    *valid = bytes_take_u8(body, code);
+    if (!*valid || *code == 0) {
+        *valid = *valid && body->len == 0;
+        return false;
+    }
+    *valid = bytes_take_string(body, value);
+    return *valid;
+}
+
+struct bytes report_field(struct bytes body, uint8_t code)
+{
+    struct bytes value;
+    uint8_t found;
+    bool valid;
+
+    while (next_field(&body, &found, &value, &valid))
+        if (found == code)
+            return value;
+    return (struct bytes){NULL, 0};
+}
+
+bool report_is_fatal(struct bytes body)
+{
+    struct bytes severity = report_field(body, 'V');
+
+    return bytes_equal_string(severity, "FATAL") || bytes_equal_string(severity, "PANIC");
+}
+
+/* The context's wording is translated, the function's name in it is not: `… electric.enable(text)
+ * …`. The character in front keeps `myelectric.f()` and `x.electric.f()` apart from ours. */
+bool report_is_ours(struct bytes body)
+{
+    static const char name[] = "electric.";
+    struct bytes context = report_field(body, 'W');
+
+    for (size_t i = 0; i + sizeof name - 1 < context.len; i++) {
+        const uint8_t *at = context.data + i;
+        if (memcmp(at, name, sizeof name - 1) != 0)
+            continue;
+        if (i == 0 || at[-1] == ' ' || at[-1] == '\n')
+            return true;
+    }
+    return false;
+}
+
+static bool shows_insides(uint8_t code)
+{
+    return code == 'W' || code == 'F' || code == 'L' || code == 'R' || code == 'q' || code == 'p';
+}
+
+/* Decimal, as Postgres writes positions; 0 when it is anything else. */
+static uint32_t read_position(struct bytes value)
+{
+    uint32_t position = 0;
+
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9' || position > UINT32_MAX / 10 - 9)
+            return 0;
+        position = position * 10 + (uint32_t)(value.data[i] - '0');
+    }
+    return position;
+}
+
+static bool is_well_formed(struct bytes body)
+{
+    struct bytes value;
+    uint8_t code;
+    bool valid;
+
+    while (next_field(&body, &code, &value, &valid))
+        ;
+    return valid;
+}
+
+void report_rewrite(struct buffer *out, const struct pgwire_message *message, bool ours,
+                    report_position *map, const void *context)
+{
+    struct bytes body = message->body;
+    struct bytes value;
+    uint8_t code;
+    bool valid;
+    size_t mark;
+
+    if (!is_well_formed(body)) {
+        buffer_append(out, message->whole);
+        return;
+    }
+    mark = pgwire_begin(out, message->type);
+    while (next_field(&body, &code, &value, &valid)) {
+        if (ours && shows_insides(code))
+            continue;
+        if (code == 'P' && map != NULL) {
+            uint32_t position = map(context, read_position(value));
+            if (position == 0)
+                continue;
+            buffer_append_u8(out, code);
+            buffer_append_format(out, "%u", position);
+        } else {
+            buffer_append_u8(out, code);
+            buffer_append(out, value);
+        }
+        buffer_append_u8(out, 0);
+    }
+    buffer_append_u8(out, 0);
+    pgwire_end(out, mark);
+}

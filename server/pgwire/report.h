@@ -1,0 +1,28 @@
+/* ErrorResponse and NoticeResponse of the server, read and cleaned on their way to the client. */
+#ifndef SERVER_PGWIRE_REPORT_H
+#define SERVER_PGWIRE_REPORT_H
+
+#include "common/buffer.h"
+#include "server/pgwire/message.h"
+
+/* The value of a field; NULL data when it is absent or the body malformed. */
+struct bytes report_field(struct bytes body, uint8_t code);
+
+/* FATAL or PANIC: the server ends the session after it. Reads the field that is never translated.
+ */
+bool report_is_fatal(struct bytes body);
+
+/* Whether the report was raised inside a function of schema `electric`. */
+bool report_is_ours(struct bytes body);
+
+/* Where a 1-based character position in the text that was sent lies in the text the client wrote;
+ * 0: nowhere the client could look at. */
+typedef uint32_t report_position(const void *context, uint32_t position);
+
+/* Copies the message to `out`. `ours`: without the fields that show our insides (where, file, line,
+ * routine, internal position and query). `map` (may be NULL) translates the position; one that
+ * maps to 0 is left out. A malformed body is copied as it is. */
+void report_rewrite(struct buffer *out, const struct pgwire_message *message, bool ours,
+                    report_position *map, const void *context);
+
+#endif
