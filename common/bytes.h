@@ -44,4 +44,10 @@ size_t bytes_find_ignoring_case(struct bytes view, const char *needle);
 /* Compares in time that depends on the lengths only. */
 bool bytes_equal_secret(struct bytes a, struct bytes b);
 
+/* Size of the UTF-8 character (RFC 3629) at the front, 0 when there is no whole and valid one. */
+size_t bytes_utf8_char(struct bytes view);
+bool bytes_is_utf8(struct bytes view);
+/* Length of `view` cut to at most `max` bytes without cutting through a UTF-8 character. */
+size_t bytes_utf8_cut(struct bytes view, size_t max);
+
 #endif

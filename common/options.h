@@ -36,7 +36,8 @@ struct option_spec {
     const char *const *choices; /* CHOICE: NULL-terminated */
     const char *value_name;     /* "URL", "PORT" …; NULL: from the type */
     const char *help;           /* one sentence, lower case, no full stop */
-    /* Further validation of a STRING or SECRET; may be NULL. Describes what is wrong in `error`. */
+    /* Further validation of a STRING or SECRET; may be NULL. Describes what is wrong in `error`,
+     * whose message must not quote a secret. */
     bool (*check)(const char *value, struct error *error);
 };
 
@@ -51,13 +52,19 @@ struct option_table {
 
 /* Fills `settings` (zeroed by the caller). All problems are collected, one line each, in `problems`
  * (owned by the caller, freed with free(); NULL when there are none) and STATUS_USAGE is returned.
- * `positional` receives the index of the first argument that is no option. `--` ends options. */
+ * `positional` receives the index of the first argument that is no option, argc when there is none.
+ * `--` ends options. An empty environment variable counts as unset. --help and --version are
+ * accepted without effect: ask options_wants() first. */
 enum status options_read(const struct option_table *table, int argc, char **argv, void *settings,
                          int *positional, char **problems);
+/* Whether `flag`, "help" (also -h) or "version" (also -V), stands among the options, read as
+ * options_read() does; to be asked before it, so that help is given even when values are wrong. */
+bool options_wants(const struct option_table *table, int argc, char **argv, const char *flag);
 /* Frees strings in `settings`, overwriting secrets. */
 void options_clear(const struct option_table *table, void *settings);
 
-/* Where each value came from: "flag", "environment", "default"; for messages. Valid after read. */
+/* Where a value came from: "flag", "environment", "default"; for messages. Speaks of the latest
+ * options_read() in this process. */
 const char *options_source(const struct option_table *table, const char *flag_or_variable);
 
 void options_print_help(const struct option_table *table, FILE *out);

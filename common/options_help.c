@@ -1,0 +1,225 @@
+/* What an option table says to people: --help and the README's table. */
+#include "common/options.h"
+
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_COLUMN = 2, HELP_COLUMN = 30, LINE_WIDTH = 96 };
+
+static bool is_end(const struct option_spec *row)
+{
+    return row->flag == NULL && row->variable == NULL && row->letter == 0;
+}
+
+/* "text|json"; owned by the caller. */
+static char *join_choices(const struct option_spec *row)
+{
+    char *joined = mem_copy_string(row->choices[0]);
+
+    for (size_t i = 1; row->choices[i] != NULL; i++) {
+        char *longer = mem_format("%s|%s", joined, row->choices[i]);
+        free(joined);
+        joined = longer;
+    }
+    return joined;
+}
+
+/* Owned by the caller; NULL for a flag without a value. */
+static char *value_name(const struct option_spec *row)
+{
+    if (row->value_name != NULL)
+        return mem_copy_string(row->value_name);
+    switch (row->type) {
+    case OPTION_STRING:
+        return mem_copy_string("TEXT");
+    case OPTION_SECRET:
+        return mem_copy_string("FILE");
+    case OPTION_BOOL:
+        return NULL;
+    case OPTION_COUNT:
+        return mem_copy_string("N");
+    case OPTION_PORT:
+        return mem_copy_string("PORT");
+    case OPTION_SECONDS:
+        return mem_copy_string("DURATION");
+    case OPTION_SIZE:
+        return mem_copy_string("SIZE");
+    case OPTION_CHOICE:
+        return join_choices(row);
+    }
+    return NULL;
+}
+
+/* "-s, --service URL", or the variable of a row without a flag; owned by the caller. */
+static char *left_column(const struct option_spec *row)
+{
+    char *value = value_name(row);
+    char *text;
+
+    if (row->flag == NULL)
+        text = mem_copy_string(row->variable);
+    else
+        text = mem_format("%c%c%s --%s%s%s", row->letter != 0 ? '-' : ' ',
+                          row->letter != 0 ? row->letter : ' ', row->letter != 0 ? "," : " ",
+                          row->flag, value == NULL ? "" : " ", value == NULL ? "" : value);
+    free(value);
+    return text;
+}
+
+/* "help [VARIABLE; default: x]"; owned by the caller. */
+static char *right_column(const struct option_spec *row)
+{
+    char *notes = NULL;
+    size_t size;
+    FILE *out = open_memstream(&notes, &size);
+
+    if (out == NULL)
+        abort();
+    fputs(row->help, out);
+    const char *separator = " [";
+    if (row->flag != NULL && row->variable != NULL) {
+        fprintf(out, "%s%s", separator, row->variable);
+        separator = "; ";
+    }
+    if (row->fallback != NULL) {
+        fprintf(out, "%selse %s", separator, row->fallback);
+        separator = "; ";
+    }
+    if (row->type == OPTION_SECRET && row->variable != NULL) {
+        fprintf(out, "%sor a file named by %s_FILE", separator, row->variable);
+        separator = "; ";
+    }
+    if (row->preset != NULL && row->type != OPTION_SECRET) {
+        fprintf(out, "%sdefault: %s", separator, row->preset);
+        separator = "; ";
+    } else if (row->required) {
+        fprintf(out, "%srequired", separator);
+        separator = "; ";
+    }
+    if (strcmp(separator, "; ") == 0)
+        fputc(']', out);
+    if (fclose(out) != 0)
+        abort();
+    return notes;
+}
+
+static void print_wrapped(const char *text, size_t column, FILE *out)
+{
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+        if (column > HELP_COLUMN && column + 1 + word > LINE_WIDTH) {
+            fprintf(out, "\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        } else if (column > HELP_COLUMN) {
+            fputc(' ', out);
+            column++;
+        }
+        fprintf(out, "%.*s", (int)word, text);
+        column += word;
+        text += word + strspn(text + word, " ");
+    }
+    fputc('\n', out);
+}
+
+static void print_entry(const char *left, const char *right, FILE *out)
+{
+    size_t column = NAME_COLUMN + strlen(left);
+
+    fprintf(out, "%*s%s", NAME_COLUMN, "", left);
+    if (column + 2 > HELP_COLUMN)
+        fprintf(out, "\n%*s", HELP_COLUMN, "");
+    else
+        fprintf(out, "%*s", (int)(HELP_COLUMN - column), "");
+    print_wrapped(right, HELP_COLUMN, out);
+}
+
+static void print_rows(const struct option_table *table, bool with_flag, FILE *out)
+{
+    for (const struct option_spec *row = table->rows; !is_end(row); row++) {
+        if ((row->flag != NULL) != with_flag)
+            continue;
+        char *left = left_column(row);
+        char *right = right_column(row);
+        print_entry(left, right, out);
+        free(left);
+        free(right);
+    }
+}
+
+static bool has_variable_only(const struct option_table *table)
+{
+    for (const struct option_spec *row = table->rows; !is_end(row); row++)
+        if (row->flag == NULL)
+            return true;
+    return false;
+}
+
+void options_print_help(const struct option_table *table, FILE *out)
+{
+    if (table->synopsis != NULL)
+        fprintf(out, "Usage:\n%s\n", table->synopsis);
+    if (table->description != NULL)
+        fprintf(out, "\n%s\n", table->description);
+    fputs("\nOptions:\n", out);
+    print_rows(table, true, out);
+    print_entry("-h, --help", "print this and exit", out);
+    print_entry("-V, --version", "print the version and exit", out);
+    if (has_variable_only(table)) {
+        fputs("\nEnvironment variables without an option:\n", out);
+        print_rows(table, false, out);
+    }
+    if (table->examples != NULL)
+        fprintf(out, "\nExamples:\n%s\n", table->examples);
+}
+
+static void print_escaped(const char *text, FILE *out)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '|')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
+static void print_cell_names(const struct option_spec *row, FILE *out)
+{
+    char *value = value_name(row);
+
+    fputs("| ", out);
+    if (row->flag != NULL) {
+        fprintf(out, "`--%s", row->flag);
+        if (value != NULL) {
+            fputc(' ', out);
+            print_escaped(value, out);
+        }
+        fputc('`', out);
+    }
+    if (row->letter != 0)
+        fprintf(out, ", `-%c`", row->letter);
+    fputs(" | ", out);
+    if (row->variable != NULL)
+        fprintf(out, "`%s`", row->variable);
+    if (row->fallback != NULL)
+        fprintf(out, ", else `%s`", row->fallback);
+    if (row->type == OPTION_SECRET && row->variable != NULL)
+        fprintf(out, " or `%s_FILE`", row->variable);
+    free(value);
+}
+
+void options_print_markdown(const struct option_table *table, FILE *out)
+{
+    fputs("| option | variable | default | meaning |\n|---|---|---|---|\n", out);
+    for (const struct option_spec *row = table->rows; !is_end(row); row++) {
+        print_cell_names(row, out);
+        fputs(" | ", out);
+        if (row->required)
+            fputs("required", out);
+        else if (row->preset != NULL && row->type != OPTION_SECRET)
+            fprintf(out, "`%s`", row->preset);
+        fputs(" | ", out);
+        print_escaped(row->help, out);
+        fputs(" |\n", out);
+    }
+}
