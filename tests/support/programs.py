@@ -124,7 +124,7 @@ class Program:
 
     # -- ending it ----------------------------------------------------------------------------
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def wait(self, timeout=STOP_TIMEOUT):
@@ -135,7 +135,7 @@ class Program:
             raise TimeoutError(f"{self.name} still runs after {timeout} s:\n{self.stderr()}") from None
 
     def stop(self, number=signal.SIGTERM):
-        self.signal(number)
+        self.send_signal(number)
         try:
             self.wait()
         except TimeoutError:
