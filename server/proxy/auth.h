@@ -15,6 +15,9 @@ struct auth_verifier;
 
 /* Costs some milliseconds. NULL when the system gives no random bytes or the crypto library fails. */
 struct auth_verifier *auth_verifier_new(const char *password, struct error *error);
+/* The same with a given salt (at most 64 bytes) and iteration count. */
+struct auth_verifier *auth_verifier_new_salted(const char *password, struct bytes salt,
+                                               unsigned iterations, struct error *error);
 void auth_verifier_free(struct auth_verifier *verifier);
 
 /* One client's exchange. `channel_binding` is the tls-server-end-point data of the client's TLS
@@ -24,14 +27,19 @@ struct auth_exchange *auth_exchange_new(const struct auth_verifier *verifier,
                                         struct bytes channel_binding);
 void auth_exchange_free(struct auth_exchange *exchange);
 
+/* For published test vectors: the server's part of the nonce (at most 36 characters). */
+void auth_exchange_set_nonce(struct auth_exchange *exchange, const char *nonce);
+
 /* The body of AuthenticationSASL after its code: the mechanisms, each ended by NUL, and a NUL. */
 bool auth_append_mechanisms(const struct auth_exchange *exchange, struct buffer *out);
 
 /* `body` is SASLInitialResponse without type and length; appends server-first-message to `out`.
- * STATUS_INVALID: a protocol violation (08P01), described in `error`. */
+ * STATUS_INVALID: a protocol violation (08P01), an unsupported feature (0A000) or a channel binding
+ * that does not fit (28000), described in `error`. A call out of order is STATUS_INVALID too. */
 enum status auth_start(struct auth_exchange *exchange, struct bytes body, struct buffer *out,
                        struct error *error);
-/* `body` is SASLResponse; appends server-final-message. STATUS_DENIED: wrong password (28P01). */
+/* `body` is SASLResponse; appends server-final-message. STATUS_DENIED: wrong password (28P01).
+ * STATUS_INVALID as above. */
 enum status auth_finish(struct auth_exchange *exchange, struct bytes body, struct buffer *out,
                         struct error *error);
 
