@@ -1,0 +1,50 @@
+/* The user's database as this program needs it: the right kind of server, and in it the schema
+ * `electric`, installed and upgraded at start. All functions block: for worker threads only, with
+ * an idle connection that the caller keeps.
+ *
+ * Statuses: STATUS_UNAVAILABLE may pass by itself and is worth another try; STATUS_USAGE and
+ * STATUS_DENIED mean that somebody must change the configuration or grant a right. */
+#ifndef SERVER_SCHEMA_H
+#define SERVER_SCHEMA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "common/status.h"
+
+#define SCHEMA_CANCEL_KEY_SIZE 32
+
+/* What was found at the other end of a connection. */
+struct schema_server {
+    int version;  /* as PQserverVersion(): 150004 is 15.4 */
+    bool standby; /* in recovery: nothing can be installed or changed here */
+    bool pooled; /* a session pooler stands in between: pids in BackendKeyData are not Postgres's */
+};
+
+struct schema_settings {
+    uint8_t
+        cancel_key[SCHEMA_CANCEL_KEY_SIZE]; /* secret; the same for every server of this database */
+};
+
+/* Refuses (STATUS_USAGE) what cannot be served: Postgres older than 14, and a transaction pooler,
+ * which hands each transaction to any backend while sessions need one of their own. Opens a second
+ * connection with the parameters of `conn` when it finds a pooler of unknown kind. A standby is
+ * reported, not refused. */
+enum status schema_check_server(PGconn *conn, struct schema_server *server, struct error *error);
+
+/* Installs the schema or brings it up to date, in one transaction under a lock, so that servers may
+ * start together. Nothing is written when it is current. Refuses a schema `electric` that something
+ * else made, one that belongs to another role, and one that a newer program has upgraded. */
+enum status schema_install(PGconn *conn, struct error *error);
+
+enum status schema_read_settings(PGconn *conn, struct schema_settings *settings,
+                                 struct error *error);
+
+/* All of the above in order, for a server that starts. On a standby whose schema is missing or old:
+ * STATUS_UNAVAILABLE, with `server` filled in. */
+enum status schema_prepare(PGconn *conn, struct schema_server *server,
+                           struct schema_settings *settings, struct error *error);
+
+#endif

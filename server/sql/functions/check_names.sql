@@ -1,0 +1,118 @@
+-- Names in the electrified set: SQLite ignores the case of ASCII letters and keeps `sqlite_` to
+-- itself; the client libraries turn names into identifiers of a programming language.
+
+-- The names that come with a table. Of its indexes those that clients get, so not the primary key's.
+CREATE OR REPLACE FUNCTION electric.names_of(relation oid) RETURNS TABLE (kind text, name text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'table', relname::text FROM pg_class WHERE oid = relation
+    UNION ALL
+    SELECT 'column', attname::text FROM pg_attribute
+    WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT 'index', i.relname::text
+    FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+    WHERE x.indrelid = relation AND NOT x.indisprimary
+$$;
+
+CREATE OR REPLACE FUNCTION electric.refuse_name_clash(relation oid, lines text, column_name text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT electric.refuse(relation,
+        format('Cannot electrify %s because some names differ only in case:%s', electric.short_name(relation), lines),
+        'SQLite ignores the case of ASCII letters in names.',
+        'Rename one of each pair.',
+        column_name)
+$$;
+
+CREATE OR REPLACE FUNCTION electric.check_reserved_names(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lines text;
+    first text;
+BEGIN
+    SELECT string_agg(format(E'\n  %s %I', kind, name), ''), min(name) FILTER (WHERE kind = 'column')
+    INTO lines, first
+    FROM electric.names_of(relation)
+    WHERE starts_with(electric.fold(name), 'sqlite_');
+    IF lines IS NOT NULL THEN
+        PERFORM electric.refuse(relation,
+            format('Cannot electrify %s because some of its names begin with sqlite_:%s',
+                   electric.short_name(relation), lines),
+            'SQLite reserves these names for itself.',
+            'Rename them.', first);
+    END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION electric.check_name_clashes(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lines text;
+    first text;
+BEGIN
+    WITH own AS (SELECT kind, name FROM electric.names_of(relation)),
+    others AS (
+        SELECT n.kind, n.name, e.name AS table_name
+        FROM electric.electrified e CROSS JOIN LATERAL electric.names_of(e.relid) n
+        WHERE e.relid <> relation AND n.kind <> 'column'
+    ),
+    clashes AS (
+        SELECT o.kind, format('%s %I and the electrified table %I', o.kind, o.name, x.name) AS line,
+               NULL AS column_name
+        FROM own o JOIN others x ON x.kind = 'table' AND electric.fold(x.name) = electric.fold(o.name)
+        WHERE o.kind = 'table'
+        UNION ALL
+        SELECT kind, format('%ss %s', CASE kind WHEN 'index' THEN 'indexe' ELSE kind END,
+                            string_agg(quote_ident(name), ' and ' ORDER BY name COLLATE "C")),
+               CASE kind WHEN 'column' THEN min(name COLLATE "C") END
+        FROM own GROUP BY kind, electric.fold(name) HAVING count(*) > 1
+        UNION ALL
+        SELECT o.kind, format('index %I and index %I of the electrified table %I', o.name, x.name, x.table_name), NULL
+        FROM own o JOIN others x ON x.kind = 'index' AND electric.fold(x.name) = electric.fold(o.name)
+        WHERE o.kind = 'index'
+    )
+    SELECT string_agg(E'\n  ' || line, '' ORDER BY line COLLATE "C"), min(column_name COLLATE "C")
+    INTO lines, first FROM clashes;
+    IF lines IS NOT NULL THEN
+        PERFORM electric.refuse_name_clash(relation, lines, first);
+    END IF;
+END
+$$;
+
+-- The identifier that the client library makes of a name: leading characters that cannot begin one
+-- go, others become underscores, and tables get a capital.
+CREATE OR REPLACE FUNCTION electric.client_identifier(kind text, name text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN (SELECT CASE kind WHEN 'table' THEN upper(left(word, 1) COLLATE "C") || substr(word, 2) ELSE word END
+        FROM regexp_replace(regexp_replace(name COLLATE "C", '^[^A-Za-z]+', ''), '[^A-Za-z0-9_]', '_', 'g') AS word);
+
+CREATE OR REPLACE FUNCTION electric.warn_names(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    clash record;
+BEGIN
+    FOR clash IN
+        SELECT format('table %s and the electrified table %I become the same name in clients: %s',
+                      electric.short_name(relation), e.name, electric.client_identifier('table', e.name)) AS message
+        FROM electric.electrified e
+        JOIN pg_class c ON c.oid = relation
+        WHERE e.relid <> relation
+          AND electric.client_identifier('table', e.name) = electric.client_identifier('table', c.relname)
+          AND electric.client_identifier('table', e.name) <> ''
+        UNION ALL
+        SELECT format('columns %s of table %s become the same name in clients: %s',
+                      string_agg(quote_ident(n.name), ', ' ORDER BY n.name COLLATE "C"),
+                      electric.short_name(relation), electric.client_identifier('column', n.name))
+        FROM electric.names_of(relation) n
+        WHERE n.kind = 'column' AND electric.client_identifier('column', n.name) <> ''
+        GROUP BY electric.client_identifier('column', n.name) HAVING count(*) > 1
+    LOOP
+        RAISE WARNING USING MESSAGE = clash.message,
+            HINT = 'Rename one of them, or clients may see only one.';
+    END LOOP;
+END
+$$;

@@ -1,0 +1,24 @@
+-- Last: the public may call the entry points and what these call with the caller's rights, no more.
+
+REVOKE ALL ON SCHEMA electric FROM PUBLIC;
+GRANT USAGE ON SCHEMA electric TO PUBLIC;
+
+REVOKE ALL ON ALL TABLES IN SCHEMA electric FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA electric FROM PUBLIC;
+
+GRANT EXECUTE ON PROCEDURE
+    electric.enable(text, boolean),
+    electric.disable(text, boolean),
+    electric.electrify(text),
+    electric.electrify(text, text)
+TO PUBLIC;
+
+GRANT EXECUTE ON FUNCTION
+    electric.claim(text, boolean),
+    electric.is_created_here(oid),
+    electric.report_missing(text, boolean),
+    electric.refuse_owner(text, text),
+    electric.refuse_isolation(text),
+    electric.enable_table(oid),
+    electric.disable_table(oid)
+TO PUBLIC;

@@ -1,0 +1,119 @@
+-- What changes the electrified set. These run with the rights of the schema's owner, for callers who
+-- may call them directly, too: so they check the owner of the table again and take nothing on trust.
+
+-- Inside a SECURITY DEFINER function current_user is the definer; whoever called stands in `role`, or
+-- is the session's user.
+CREATE OR REPLACE FUNCTION electric.check_owner(relation oid) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    caller  name := CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END;
+    subject record;
+BEGIN
+    SELECT relname, relowner INTO subject FROM pg_class WHERE oid = relation;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = format('relation with OID %s does not exist', relation);
+    END IF;
+    IF NOT pg_has_role(caller, subject.relowner, 'USAGE') THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format('must be owner of table %s', subject.relname),
+            HINT = format('It is role %I that must own it: the rights of a SECURITY DEFINER function are not enough.',
+                          caller);
+    END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION electric.enable_table(relation oid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+AS $$
+BEGIN
+    PERFORM electric.check_owner(relation);
+    PERFORM electric.check_kind(relation);
+    IF electric.is_electrified(relation) THEN
+        RAISE NOTICE 'table % is already electrified', electric.qualified_name(relation);
+        RETURN;
+    END IF;
+    PERFORM electric.check_schema(relation);
+    PERFORM electric.check_types(relation);
+    PERFORM electric.check_defaults(relation);
+    PERFORM electric.check_primary_key(relation);
+    PERFORM electric.check_constraints(relation);
+    PERFORM electric.check_enum_schemas(relation);
+    PERFORM electric.check_name_clashes(relation);
+    PERFORM electric.check_reserved_names(relation);
+    PERFORM electric.warn_foreign_keys(relation);
+    PERFORM electric.warn_names(relation);
+
+    -- The place where a capture engine records that the table joins the set.
+    PERFORM electric.add_table(relation);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION electric.disable_table(relation oid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+AS $$
+BEGIN
+    PERFORM electric.check_owner(relation);
+    IF NOT electric.is_electrified(relation) THEN
+        RAISE NOTICE 'table % is not electrified', electric.qualified_name(relation);
+        RETURN;
+    END IF;
+    PERFORM electric.check_dependents(relation);
+
+    -- The place where a capture engine records that the table leaves the set.
+    DELETE FROM electric.tables WHERE relid = relation;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION electric.add_table(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject record;
+BEGIN
+    SELECT n.nspname, c.relname INTO STRICT subject
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = relation;
+
+    -- Rows left behind by tables that were dropped or renamed make room.
+    DELETE FROM electric.tables t
+    WHERE (t.relid = relation OR electric.fold(t.name) = electric.fold(subject.relname))
+      AND NOT EXISTS (SELECT FROM electric.electrified e WHERE e.relid = t.relid);
+
+    INSERT INTO electric.tables (nsp, name, relid) VALUES (subject.nspname, subject.relname, relation);
+EXCEPTION
+    -- Another transaction electrified such a name after the check and has committed now.
+    WHEN unique_violation THEN
+        PERFORM electric.refuse_name_clash(relation, format(E'\n  table %I and another electrified table',
+                                                            subject.relname), NULL);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION electric.check_dependents(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject record;
+    details text;
+    fixes   text;
+BEGIN
+    SELECT string_agg(format('constraint %I on table %I depends on table %s', con.conname, e.name,
+                             electric.short_name(relation)), E'\n' ORDER BY e.name, con.conname),
+           string_agg(DISTINCT format('ALTER TABLE %I.%I DISABLE ELECTRIC;', e.nsp, e.name), ' ')
+    INTO details, fixes
+    FROM pg_constraint con JOIN electric.electrified e ON e.relid = con.conrelid
+    WHERE con.confrelid = relation AND con.contype = 'f' AND con.conrelid <> relation;
+    IF details IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT nsp, name INTO STRICT subject FROM electric.electrified WHERE relid = relation;
+    RAISE EXCEPTION USING ERRCODE = '2BP01',
+        MESSAGE = format('cannot disable ELECTRIC on table %s because other electrified tables depend on it',
+                         electric.short_name(relation)),
+        DETAIL = details,
+        HINT = format('Run %s first.', rtrim(fixes, ';')),
+        SCHEMA = subject.nsp, TABLE = subject.name;
+END
+$$;
