@@ -49,6 +49,12 @@ void buffer_commit(struct buffer *buffer, size_t count);
 struct bytes buffer_peek(const struct buffer *buffer);
 void buffer_consume(struct buffer *buffer, size_t count);
 
+/* From now on; what is queued stays, even if it is more. */
+static inline void buffer_set_capacity(struct buffer *buffer, size_t capacity)
+{
+    buffer->capacity = capacity;
+}
+
 size_t buffer_len(const struct buffer *buffer);
 /* Bytes that can still be appended. */
 size_t buffer_room(const struct buffer *buffer);

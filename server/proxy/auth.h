@@ -13,7 +13,8 @@
 /* Salt, iteration count, StoredKey and ServerKey; derived once, shared by all sessions. */
 struct auth_verifier;
 
-/* Costs some milliseconds. NULL when the system gives no random bytes or the crypto library fails. */
+/* Costs some milliseconds. NULL when the system gives no random bytes or the crypto library fails.
+ */
 struct auth_verifier *auth_verifier_new(const char *password, struct error *error);
 /* The same with a given salt (at most 64 bytes) and iteration count. */
 struct auth_verifier *auth_verifier_new_salted(const char *password, struct bytes salt,

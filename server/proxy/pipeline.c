@@ -35,8 +35,8 @@ static struct plan_entry *head(const struct pipeline *pipeline)
     return pipeline->count > 0 ? entry_at(pipeline, 0) : NULL;
 }
 
-/* Statements run by these may change client_encoding or standard_conforming_strings. */
-static bool may_change_settings(const struct plan_entry *entry)
+/* What these run may change client_encoding or standard_conforming_strings. */
+static bool runs_statements(const struct plan_entry *entry)
 {
     return entry->type == PGWIRE_QUERY || entry->type == PGWIRE_EXECUTE ||
            entry->type == PGWIRE_FUNCTION_CALL;
@@ -44,8 +44,8 @@ static bool may_change_settings(const struct plan_entry *entry)
 
 static void entry_clear(struct pipeline *pipeline, struct plan_entry *entry)
 {
-    if (may_change_settings(entry))
-        pipeline->settings_open--;
+    if (runs_statements(entry))
+        pipeline->running--;
     if (entry->rewrite != NULL)
         pipeline->rewrites--;
     rewrite_release(entry->rewrite);
@@ -80,8 +80,10 @@ static struct plan_entry *push(struct pipeline *pipeline, uint8_t type)
         grow(pipeline);
     entry = entry_at(pipeline, pipeline->count++);
     *entry = (struct plan_entry){.type = type};
-    if (may_change_settings(entry))
-        pipeline->settings_open++;
+    if (runs_statements(entry)) {
+        pipeline->running++;
+        pipeline->unsettled = true;
+    }
     return entry;
 }
 
@@ -101,7 +103,7 @@ bool pipeline_is_full(const struct pipeline *pipeline)
 
 bool pipeline_is_settled(const struct pipeline *pipeline)
 {
-    return pipeline->settings_open == 0;
+    return !pipeline->unsettled;
 }
 
 /* Names matter only while a rewritten text is under way or known by name. */
@@ -329,10 +331,12 @@ static bool completes(const struct plan_entry *entry, uint8_t type)
     }
 }
 
-static void note_idle(struct pipeline *pipeline, uint8_t type, struct bytes body)
+static void note_ready(struct pipeline *pipeline, struct bytes body)
 {
-    if (type == PGWIRE_READY_FOR_QUERY && body.len == 1 && body.data[0] == 'I')
+    if (body.len == 1 && body.data[0] == 'I')
         names_forget_portals(&pipeline->names);
+    if (pipeline->running == 0)
+        pipeline->unsettled = false;
 }
 
 struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, struct bytes body)
@@ -342,9 +346,11 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
 
     if (is_asynchronous(type))
         return answer;
-    note_idle(pipeline, type, body);
-    if (entry == NULL)
+    if (entry == NULL) {
+        if (type == PGWIRE_READY_FOR_QUERY)
+            note_ready(pipeline, body);
         return answer;
+    }
     if (type == PGWIRE_COMMAND_COMPLETE)
         answer = judge_tag(pipeline, body);
     if (entry->hidden)
@@ -360,5 +366,7 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
             copy_in_began(pipeline);
     }
     pop_markers(pipeline);
+    if (type == PGWIRE_READY_FOR_QUERY)
+        note_ready(pipeline, body);
     return answer;
 }

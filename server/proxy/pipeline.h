@@ -18,10 +18,11 @@ struct pipeline {
     struct plan_entry *entries; /* a ring */
     size_t first, count, allocated;
     struct names names;
-    size_t rewrites;      /* entries and names that hold one: 0 means names need not be kept */
-    size_t settings_open; /* entries whose statements may change session settings */
-    bool skipping;        /* after an error the server drops everything up to the next Sync */
-    bool copying_in;      /* it swallows Sync until CopyDone or CopyFail */
+    size_t rewrites; /* entries that hold one; 0, and no names known: names need not be kept */
+    size_t running;  /* entries that run statements */
+    bool unsettled;  /* a statement may have changed settings that are not reported yet */
+    bool skipping;   /* after an error the server drops everything up to the next Sync */
+    bool copying_in; /* it swallows Sync until CopyDone or CopyFail */
 };
 
 void pipeline_init(struct pipeline *pipeline);
@@ -40,7 +41,8 @@ struct plan_message {
 /* Call for every message, in order; those without an answer are known and ignored. */
 void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message);
 bool pipeline_is_full(const struct pipeline *pipeline);
-/* Nothing is under way that could change a session setting. */
+/* No statement under way could still change a session setting: Postgres reports changes right
+ * before ReadyForQuery. */
 bool pipeline_is_settled(const struct pipeline *pipeline);
 
 enum plan_verdict { PLAN_PASS, PLAN_HIDE, PLAN_RETAG };

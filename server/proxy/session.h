@@ -62,6 +62,11 @@ struct session_upstream {
 struct session_host {
     void (*send_client)(void *host, struct bytes data);
     void (*send_upstream)(void *host, struct bytes data);
+    /* More than the high watermark is queued to upstream; session_upstream_drained() will follow.
+     */
+    bool (*upstream_is_full)(void *host);
+    /* End our direction to upstream once what is queued is sent; its answers still come. */
+    void (*finish_upstream)(void *host);
     /* Do not read from the client until told so: a large SQL text is being looked at. Independent
      * of the host's own flow control. */
     void (*pause_client)(void *host, bool paused);
@@ -69,13 +74,15 @@ struct session_host {
     void (*connect)(void *host, const struct session_target *target);
     /* A CancelRequest arrived: check `key` (≤ 256 bytes) and cancel; session closes afterwards. */
     void (*cancel)(void *host, uint32_t pid, struct bytes key);
-    /* Run statement_job_run(job) on a worker, then session_job_done(). */
+    /* Run statement_job_run(job) on a worker, then session_job_done(), even if the session has
+     * called close() meanwhile; it must not be freed in between. */
     void (*defer)(void *host, struct statement_job *job);
     /* Call session_timer() after `ms`; replaces the timer set before; 0 stops it. */
     void (*set_timer)(void *host, unsigned long ms);
     /* Authentication finished, for the log and limits. */
     void (*authenticated)(void *host, bool success);
-    /* Send what is queued to the client, then close both sides. `reason` is for the log. */
+    /* Send what is queued to the client, then close both sides. `reason` is for the log and valid
+     * during the call only. */
     void (*close)(void *host, const char *reason);
 };
 
@@ -89,13 +96,17 @@ void session_free(struct session *session);
 void session_start(struct session *session);
 
 void session_client_bytes(struct session *session, struct bytes data);
-/* The client has ended its direction; a Postgres client that does so wants no more. */
+/* The client has ended its direction. What it sent before is still worked off and answered, as
+ * Postgres itself does. A client that is gone altogether is the host's to deal with: it frees the
+ * session, and upstream is told to terminate. */
 void session_client_end(struct session *session);
 
 void session_upstream_ready(struct session *session, const struct session_upstream *upstream);
 /* Sent to the client as FATAL. */
 void session_upstream_failed(struct session *session, const struct error *error);
 void session_upstream_bytes(struct session *session, struct bytes data);
+/* Upstream's queue is down at the low watermark. */
+void session_upstream_drained(struct session *session);
 void session_upstream_end(struct session *session);
 
 void session_timer(struct session *session);

@@ -1,0 +1,179 @@
+/* Server → client: the plan decides about tags, reports of our own functions are cleaned, and runs
+ * of everything else go out in one piece, DataRow and CopyData without being looked into. */
+#include "server/proxy/session_state.h"
+
+#include "server/pgwire/decode.h"
+#include "server/pgwire/encode.h"
+#include "server/pgwire/report.h"
+
+/* The longest CommandComplete that could be ours. */
+#define TAG_MAX 64
+
+bool backend_at_boundary(const struct session *session)
+{
+    return session->server_pass == 0 && buffer_len(&session->server_input) == 0;
+}
+
+void backend_note_parameter(struct session *session, struct bytes name, struct bytes value)
+{
+    if (bytes_equal_string(name, "client_encoding"))
+        session->text_settings.encoding = encoding_of_name(value);
+    else if (bytes_equal_string(name, "standard_conforming_strings"))
+        session->text_settings.standard_conforming_strings = bytes_equal_string(value, "on");
+}
+
+static void send_run(struct session *session, const uint8_t *from, const uint8_t *to)
+{
+    if (to > from)
+        session->ops->send_client(session->host, bytes_of(from, (size_t)(to - from)));
+}
+
+/* Messages whose body is looked at must be here whole. */
+static bool needs_body(const struct session *session, const struct pgwire_header *header)
+{
+    switch (header->type) {
+    case PGWIRE_READY_FOR_QUERY:
+    case PGWIRE_PARAMETER_STATUS:
+        return header->length <= SESSION_MESSAGE_MAX;
+    case PGWIRE_ERROR_RESPONSE:
+    case PGWIRE_NOTICE_RESPONSE:
+        return header->length <= SESSION_REPORT_MAX;
+    case PGWIRE_COMMAND_COMPLETE:
+        return header->length <= TAG_MAX && pipeline_wants_tag(&session->pipeline);
+    default:
+        return false;
+    }
+}
+
+/* Sends a report in another shape if it needs one; false: it goes as it is. */
+static bool send_report(struct session *session, const struct pgwire_message *message)
+{
+    const struct rewrite *subject = pipeline_subject(&session->pipeline);
+    bool ours = report_is_ours(message->body);
+    struct buffer out;
+
+    if (subject == NULL && !ours)
+        return false;
+    buffer_init(&out, message->whole.len + 32);
+    report_rewrite(&out, message, ours, subject != NULL ? rewrite_position : NULL, subject);
+    session_send_client(session, &out);
+    return true;
+}
+
+static void send_tag(struct session *session, const char *tag)
+{
+    struct buffer out;
+
+    buffer_init(&out, TAG_MAX);
+    pgwire_encode_command_complete(&out, tag);
+    session_send_client(session, &out);
+}
+
+static void note_parameter(struct session *session, struct bytes body)
+{
+    struct bytes name, value;
+
+    if (pgwire_decode_parameter(body, &name, &value) == STATUS_OK)
+        backend_note_parameter(session, name, value);
+}
+
+static bool is_report(uint8_t type)
+{
+    return type == PGWIRE_ERROR_RESPONSE || type == PGWIRE_NOTICE_RESPONSE;
+}
+
+/* Handles a whole message; true when it (or what stands for it) needs no further sending. `run` is
+ * where bytes not yet sent begin. */
+static bool handle_whole(struct session *session, const struct pgwire_message *message,
+                         const uint8_t *run)
+{
+    struct plan_answer answer;
+    bool sent = false;
+
+    if (message->type == PGWIRE_PARAMETER_STATUS)
+        note_parameter(session, message->body);
+    if (message->type == PGWIRE_ERROR_RESPONSE && report_is_fatal(message->body))
+        session->server_fatal = true;
+    if (is_report(message->type)) {
+        send_run(session, run, message->whole.data);
+        sent = send_report(session, message);
+        if (!sent)
+            session->ops->send_client(session->host, message->whole);
+        sent = true;
+    }
+    answer = pipeline_answer(&session->pipeline, message->type, message->body);
+    if (sent || answer.verdict == PLAN_PASS)
+        return sent;
+    send_run(session, run, message->whole.data);
+    if (answer.verdict == PLAN_RETAG)
+        send_tag(session, answer.tag);
+    return true;
+}
+
+/* A message that is not looked into: passes or is hidden, piece by piece. */
+static void handle_unseen(struct session *session, const struct pgwire_header *header,
+                          const uint8_t **run, const uint8_t *at)
+{
+    struct plan_answer answer =
+        pipeline_answer(&session->pipeline, header->type, bytes_of(NULL, 0));
+
+    session->server_pass = (size_t)header->length + 1;
+    session->server_drop = answer.verdict == PLAN_HIDE;
+    if (session->server_drop) {
+        send_run(session, *run, at);
+        *run = at;
+    }
+}
+
+static void pass(struct session *session, struct bytes *in, const uint8_t **run)
+{
+    size_t count = session->server_pass < in->len ? session->server_pass : in->len;
+
+    session->server_pass -= count;
+    *in = bytes_skip(*in, count);
+    if (session->server_drop)
+        *run = in->data;
+}
+
+/* One message; false when more of it must be here first. */
+static bool take_message(struct session *session, struct bytes *in, const uint8_t **run)
+{
+    struct pgwire_message message;
+    struct pgwire_header header;
+    enum status status = pgwire_peek(*in, &header);
+
+    if (status == STATUS_MORE)
+        return false;
+    if (status != STATUS_OK) {
+        session_close(session, "Postgres sent a malformed message");
+        return false;
+    }
+    if (!needs_body(session, &header)) {
+        handle_unseen(session, &header, run, in->data);
+        return true;
+    }
+    if (pgwire_decode(in, &message) != STATUS_OK)
+        return false;
+    if (handle_whole(session, &message, *run))
+        *run = in->data;
+    return true;
+}
+
+void backend_process(struct session *session, struct bytes *in)
+{
+    const uint8_t *run = in->data;
+    bool moving = true;
+
+    if (session->mode == SESSION_TRANSPARENT) {
+        session->ops->send_client(session->host, *in);
+        *in = bytes_skip(*in, in->len);
+        return;
+    }
+    while (moving && in->len > 0) {
+        if (session->server_pass > 0)
+            pass(session, in, &run);
+        else
+            moving = take_message(session, in, &run);
+    }
+    send_run(session, run, in->data);
+}

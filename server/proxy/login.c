@@ -1,0 +1,381 @@
+/* A session's first part: the start-up packets, authentication, and the client's welcome once
+ * upstream is ready. */
+#include "server/proxy/session_state.h"
+
+#include "common/memory.h"
+#include "server/pgwire/decode.h"
+#include "server/pgwire/encode.h"
+#include "server/pgwire/startup.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static void violation(struct session *session, const char *message)
+{
+    struct error error;
+
+    error_set(&error, STATUS_INVALID, "08P01", "%s", message);
+    session_fail(session, &error);
+}
+
+/* SSLRequest and GSSENCRequest: not here. Each may be asked once. */
+static void decline_encryption(struct session *session, bool *asked, struct bytes rest)
+{
+    static const uint8_t no = 'N';
+
+    if (*asked) {
+        session_close(session, "encryption was requested twice");
+    } else if (rest.len > 0) {
+        /* Whoever sends more before it knows the answer may be an attacker who injects clear text
+         * into what the client takes for encrypted (CVE-2021-23222). */
+        violation(session, "received unencrypted data after SSL request");
+    } else {
+        *asked = true;
+        session->ops->send_client(session->host, bytes_of(&no, 1));
+    }
+}
+
+static void negotiate_version(struct session *session, const struct startup_packet *packet)
+{
+    struct bytes unknown[STARTUP_PARAMETERS_MAX];
+    struct buffer out;
+    size_t count = 0;
+
+    for (size_t i = 0; i < packet->parameter_count; i++)
+        if (bytes_starts_with(packet->parameters[i].name, "_pq_."))
+            unknown[count++] = packet->parameters[i].name;
+    if (packet->minor == 0 && count == 0)
+        return;
+    buffer_init(&out, STARTUP_PACKET_MAX * 2);
+    pgwire_encode_negotiate_version(&out, 0, unknown, count);
+    session_send_client(session, &out);
+}
+
+static void request_password(struct session *session)
+{
+    struct buffer data, out;
+
+    buffer_init(&data, SESSION_MESSAGE_MAX);
+    buffer_init(&out, SESSION_MESSAGE_MAX);
+    if (session->settings->md5_password != NULL) {
+        if (getrandom(session->md5_salt, sizeof session->md5_salt, 0) !=
+            (ssize_t)sizeof session->md5_salt) {
+            session_close(session, "the system gives no random bytes");
+            return;
+        }
+        session->login_step = LOGIN_MD5;
+        pgwire_encode_authentication(&out, PGWIRE_AUTH_MD5,
+                                     bytes_of(session->md5_salt, sizeof session->md5_salt));
+    } else {
+        session->exchange = auth_exchange_new(session->settings->verifier, bytes_of(NULL, 0));
+        session->login_step = LOGIN_SASL_INITIAL;
+        auth_append_mechanisms(session->exchange, &data);
+        pgwire_encode_authentication(&out, PGWIRE_AUTH_SASL, buffer_peek(&data));
+    }
+    session_enter(session, SESSION_AUTHENTICATING);
+    session_send_client(session, &out);
+    buffer_clear(&data);
+}
+
+static bool matches_shadow(const struct session *session, const char *database)
+{
+    char *patterns = mem_copy_string(session->settings->shadow_databases);
+    char *rest = patterns;
+    char *pattern;
+    bool found = false;
+
+    while (!found && (pattern = strsep(&rest, ", ")) != NULL)
+        found = *pattern != '\0' && fnmatch(pattern, database, 0) == 0;
+    free(patterns);
+    return found;
+}
+
+static enum session_mode choose_mode(const struct session *session)
+{
+    const char *database = session->database != NULL ? session->database : session->user;
+
+    if (session->settings->shadow_databases != NULL && matches_shadow(session, database))
+        return SESSION_SHADOW;
+    if (strcmp(session->user, "transparent") == 0)
+        return SESSION_TRANSPARENT;
+    if (strcmp(session->user, "prisma") == 0)
+        return SESSION_INTROSPECTION;
+    return SESSION_ELECTRIC;
+}
+
+static char *copy_parameter(const struct startup_packet *packet, const char *name)
+{
+    struct bytes value = startup_parameter(packet, name);
+
+    return value.len > 0 ? mem_copy_chars((const char *)value.data, value.len) : NULL;
+}
+
+static void begin_login(struct session *session, const struct startup_packet *packet)
+{
+    struct error error = {.sqlstate = ""};
+
+    negotiate_version(session, packet);
+    if (session->doomed) {
+        session_fail(session, &session->doom);
+        return;
+    }
+    session->user = copy_parameter(packet, "user");
+    session->database = copy_parameter(packet, "database");
+    if (session->user == NULL) {
+        error_set(&error, STATUS_INVALID, "28000",
+                  "no PostgreSQL user name specified in startup packet");
+        session_fail(session, &error);
+        return;
+    }
+    session->mode = choose_mode(session);
+    if (parameters_collect(&session->parameters, packet, &error) != STATUS_OK) {
+        session_fail(session, &error);
+        return;
+    }
+    request_password(session);
+}
+
+static void refuse_version(struct session *session, const struct startup_packet *packet)
+{
+    struct error error;
+
+    error_set(&error, STATUS_INVALID, "0A000",
+              "unsupported frontend protocol %u.%u: server supports 3.0 to 3.0", packet->major,
+              packet->minor);
+    session_fail(session, &error);
+}
+
+static void startup_packet(struct session *session, struct bytes *in)
+{
+    struct startup_packet packet;
+    enum status status = startup_decode(in, &packet);
+
+    if (status == STATUS_MORE)
+        return;
+    if (status != STATUS_OK) {
+        session_close(session, "not a Postgres client");
+        return;
+    }
+    switch (packet.kind) {
+    case STARTUP_SSL_REQUEST:
+        decline_encryption(session, &session->asked_ssl, *in);
+        break;
+    case STARTUP_GSSENC_REQUEST:
+        decline_encryption(session, &session->asked_gssenc, *in);
+        break;
+    case STARTUP_CANCEL_REQUEST:
+        session->ops->cancel(session->host, packet.pid, packet.secret);
+        session_close(session, "cancel request");
+        break;
+    case STARTUP_MESSAGE:
+        begin_login(session, &packet);
+        break;
+    case STARTUP_OTHER_VERSION:
+        refuse_version(session, &packet);
+        break;
+    }
+}
+
+/* The database to ask for: the one of DATABASE_URL unless the client wants a shadow database. Any
+ * other name is looked up, since a client that means another database must not get this one. */
+static void connect_upstream(struct session *session)
+{
+    const char *asked = session->database != NULL ? session->database : session->user;
+    struct session_target target = {
+        .mode = session->mode,
+        .user = session->user,
+        .parameters = (const char *const *)session->parameters.list,
+    };
+
+    if (session->mode == SESSION_SHADOW)
+        target.database = asked;
+    else if (strcmp(asked, session->settings->database) != 0 && strcmp(asked, "postgres") != 0)
+        target.asked_database = asked;
+    session_enter(session, SESSION_CONNECTING);
+    session->ops->set_timer(session->host, 0);
+    session->ops->connect(session->host, &target);
+}
+
+static void refuse_introspection(struct session *session)
+{
+    struct error error;
+
+    error_set(&error, STATUS_DENIED, "0A000",
+              "user \"prisma\" is reserved for introspection, which this version does not serve");
+    error_hint(&error, "Use any other user name for migrations; the password is the same.");
+    session_fail(session, &error);
+}
+
+static void login_succeeded(struct session *session, struct buffer *final)
+{
+    struct buffer out;
+
+    session->ops->authenticated(session->host, true);
+    if (buffer_len(final) > 0) {
+        buffer_init(&out, SESSION_MESSAGE_MAX);
+        pgwire_encode_authentication(&out, PGWIRE_AUTH_SASL_FINAL, buffer_peek(final));
+        session_send_client(session, &out);
+    }
+    if (session->mode == SESSION_INTROSPECTION)
+        refuse_introspection(session);
+    else
+        connect_upstream(session);
+}
+
+/* A wrong password is answered late, so that guessing is slow. */
+static void login_failed(struct session *session)
+{
+    session->ops->authenticated(session->host, false);
+    session_enter(session, SESSION_REJECTING);
+    session->ops->set_timer(session->host, SESSION_REJECT_DELAY_MS);
+}
+
+void login_reject(struct session *session)
+{
+    struct error error;
+
+    error_set(&error, STATUS_DENIED, "28P01", "password authentication failed for user \"%s\"",
+              session->user);
+    session_fail(session, &error);
+}
+
+static void login_judged(struct session *session, enum status status, struct buffer *final,
+                         const struct error *error)
+{
+    if (status == STATUS_OK)
+        login_succeeded(session, final);
+    else if (status == STATUS_DENIED)
+        login_failed(session);
+    else
+        session_fail(session, error);
+}
+
+static void continue_sasl(struct session *session, struct buffer *challenge)
+{
+    struct buffer out;
+
+    buffer_init(&out, SESSION_MESSAGE_MAX);
+    pgwire_encode_authentication(&out, PGWIRE_AUTH_SASL_CONTINUE, buffer_peek(challenge));
+    session->login_step = LOGIN_SASL_RESPONSE;
+    session_send_client(session, &out);
+}
+
+static void check_md5(struct session *session, struct bytes body, struct buffer *none)
+{
+    struct error error = {.sqlstate = ""};
+    struct bytes answer;
+    enum status status = STATUS_DENIED;
+
+    if (bytes_take_string(&body, &answer) &&
+        auth_check_md5(session->settings->md5_password, bytes_of_string(session->user),
+                       session->md5_salt, answer))
+        status = STATUS_OK;
+    login_judged(session, status, none, &error);
+}
+
+static void password_message(struct session *session, struct bytes body)
+{
+    struct error error = {.sqlstate = "08P01"};
+    struct buffer answer;
+    enum status status;
+
+    buffer_init(&answer, SESSION_MESSAGE_MAX);
+    switch (session->login_step) {
+    case LOGIN_MD5:
+        check_md5(session, body, &answer);
+        break;
+    case LOGIN_SASL_INITIAL:
+        status = auth_start(session->exchange, body, &answer, &error);
+        if (status == STATUS_OK)
+            continue_sasl(session, &answer);
+        else
+            login_judged(session, status, &answer, &error);
+        break;
+    case LOGIN_SASL_RESPONSE:
+        status = auth_finish(session->exchange, body, &answer, &error);
+        login_judged(session, status, &answer, &error);
+        break;
+    }
+    buffer_clear(&answer);
+}
+
+static void authentication_message(struct session *session, struct bytes *in)
+{
+    struct pgwire_message message;
+    struct pgwire_header header;
+    enum status status = pgwire_peek(*in, &header);
+
+    if (status == STATUS_MORE)
+        return;
+    if (status != STATUS_OK || header.type != PGWIRE_PASSWORD ||
+        header.length > SESSION_MESSAGE_MAX / 4) {
+        violation(session, "expected a password response");
+        return;
+    }
+    if (pgwire_decode(in, &message) == STATUS_OK)
+        password_message(session, message.body);
+}
+
+void login_process(struct session *session, struct bytes *in)
+{
+    if (session->state == SESSION_STARTUP)
+        startup_packet(session, in);
+    else
+        authentication_message(session, in);
+}
+
+static void refuse_database(struct session *session)
+{
+    struct error error;
+
+    error_set(&error, STATUS_DENIED, "3D000", "the migrations proxy serves database \"%s\"",
+              session->settings->database);
+    error_hint(&error,
+               "Name that database in the connection string, or connect to \"%.64s\" directly.",
+               session->database != NULL ? session->database : session->user);
+    session_fail(session, &error);
+}
+
+static void append_database_notice(const struct session *session, struct buffer *out)
+{
+    struct error notice;
+
+    error_set(&notice, STATUS_OK, "00000",
+              "database \"%.64s\" does not exist: the migrations proxy serves database \"%.64s\"",
+              session->database, session->settings->database);
+    pgwire_encode_notice(out, "NOTICE", &notice);
+}
+
+void login_connected(struct session *session, const struct session_upstream *upstream)
+{
+    const char *const *parameter;
+    struct buffer out;
+
+    if (upstream->asked_database_exists) {
+        refuse_database(session);
+        return;
+    }
+    buffer_init(&out, SESSION_REPORT_MAX);
+    pgwire_encode_authentication(&out, PGWIRE_AUTH_OK, bytes_of(NULL, 0));
+    for (parameter = upstream->parameters; parameter[0] != NULL; parameter += 2) {
+        pgwire_encode_parameter_status(&out, parameter[0], parameter[1]);
+        backend_note_parameter(session, bytes_of_string(parameter[0]),
+                               bytes_of_string(parameter[1]));
+    }
+    pgwire_encode_backend_key_data(&out, upstream->pid, upstream->secret);
+    if (session->mode != SESSION_SHADOW && session->database != NULL &&
+        strcmp(session->database, session->settings->database) != 0 &&
+        strcmp(session->database, "postgres") != 0)
+        append_database_notice(session, &out);
+    pgwire_encode_ready_for_query(&out, 'I');
+
+    auth_exchange_free(session->exchange);
+    session->exchange = NULL;
+    parameters_free(&session->parameters);
+    buffer_set_capacity(&session->client_input,
+                        session->settings->query_max + 2 * SESSION_REPORT_MAX);
+    session_enter(session, SESSION_READY);
+    session_send_client(session, &out);
+}
