@@ -1,15 +1,15 @@
 -- Only ordinary, permanent tables in schema public that stand alone can be electrified.
 
-CREATE OR REPLACE FUNCTION electric.check_kind(relation oid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION electric.check_kind(relation oid) RETURNS electric.refusal
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    subject  pg_class;
-    name     text := electric.qualified_name(relation);
-    parent   text;
-    child    text;
-    is_what  text;
-    hint     text;
+    subject pg_class;
+    name    text := electric.qualified_name(relation);
+    parent  text;
+    child   text;
+    is_what text;
+    hint    text;
 BEGIN
     SELECT * INTO STRICT subject FROM pg_class WHERE oid = relation;
     SELECT min(electric.qualified_name(inhparent)) INTO parent FROM pg_inherits WHERE inhrelid = relation;
@@ -31,8 +31,7 @@ BEGIN
         hint := format('Run ALTER TABLE %s SET LOGGED first.', name);
     ELSIF subject.relispartition THEN
         is_what := format('It is a partition of %s.', parent);
-        hint := format('Partitions cannot be electrified; ALTER TABLE %s DETACH PARTITION %s would make it a table of its own.',
-                       parent, name);
+        hint := format('ALTER TABLE %s DETACH PARTITION %s makes it a table of its own.', parent, name);
     ELSIF parent IS NOT NULL THEN
         is_what := format('It inherits from %s.', parent);
         hint := format('Run ALTER TABLE %s NO INHERIT %s first.', name, parent);
@@ -40,27 +39,19 @@ BEGIN
         is_what := format('Table %s inherits from it.', child);
         hint := format('Run ALTER TABLE %s NO INHERIT %s first.', child, name);
     ELSE
-        RETURN;
+        RETURN NULL;
     END IF;
-    PERFORM electric.refuse(relation, format('%s is not an ordinary table', name), is_what, hint);
+    RETURN (format('%s is not an ordinary table', name), is_what, hint, NULL)::electric.refusal;
 END
 $$;
 
-CREATE OR REPLACE FUNCTION electric.check_schema(relation oid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION electric.check_schema(relation oid) RETURNS electric.refusal
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    name text := electric.qualified_name(relation);
-    nsp  text;
-BEGIN
-    SELECT n.nspname INTO STRICT nsp
+    SELECT format('Cannot electrify %I because it is not in the schema public.', c.relname),
+           format('It is in the schema %I.', n.nspname),
+           format('Move it: ALTER TABLE %I.%I SET SCHEMA public;', n.nspname, c.relname),
+           NULL
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = relation;
-    IF nsp <> 'public' THEN
-        PERFORM electric.refuse(relation,
-            format('Cannot electrify %s because it is not in the schema public.', electric.short_name(relation)),
-            format('It is in the schema %I.', nsp),
-            format('Run ALTER TABLE %s SET SCHEMA public; tables of other schemas cannot be electrified.', name));
-    END IF;
-END
+    WHERE c.oid = relation AND n.nspname <> 'public'
 $$;

@@ -15,71 +15,53 @@ AS $$
     WHERE x.indrelid = relation AND NOT x.indisprimary
 $$;
 
-CREATE OR REPLACE FUNCTION electric.refuse_name_clash(relation oid, lines text, column_name text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp
+-- Pairs of names that differ only in case: of columns within the table, of tables and of indexes
+-- within the whole set.
+CREATE OR REPLACE FUNCTION electric.name_clashes(relation oid) RETURNS TABLE (line text, column_name text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT electric.refuse(relation,
-        format('Cannot electrify %s because some names differ only in case:%s', electric.short_name(relation), lines),
-        'SQLite ignores the case of ASCII letters in names.',
-        'Rename one of each pair.',
-        column_name)
-$$;
-
-CREATE OR REPLACE FUNCTION electric.check_reserved_names(relation oid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    lines text;
-    first text;
-BEGIN
-    SELECT string_agg(format(E'\n  %s %I', kind, name), ''), min(name) FILTER (WHERE kind = 'column')
-    INTO lines, first
+    SELECT format('table %s and the electrified table %I', electric.short_name(relation), e.name), NULL
+    FROM electric.electrified e JOIN pg_class c ON c.oid = relation
+    WHERE e.relid <> relation AND electric.fold(e.name) = electric.fold(c.relname)
+    UNION ALL
+    SELECT format('%s %s', CASE kind WHEN 'index' THEN 'indexes' ELSE 'columns' END,
+                  string_agg(quote_ident(name), ' and ' ORDER BY name COLLATE "C")),
+           min(name COLLATE "C") FILTER (WHERE kind = 'column')
     FROM electric.names_of(relation)
-    WHERE starts_with(electric.fold(name), 'sqlite_');
-    IF lines IS NOT NULL THEN
-        PERFORM electric.refuse(relation,
-            format('Cannot electrify %s because some of its names begin with sqlite_:%s',
-                   electric.short_name(relation), lines),
-            'SQLite reserves these names for itself.',
-            'Rename them.', first);
-    END IF;
-END
+    GROUP BY kind, electric.fold(name)
+    HAVING count(*) > 1
+    UNION ALL
+    SELECT format('index %I and index %I of the electrified table %I', own.name, i.relname, e.name), NULL
+    FROM electric.electrified e
+    JOIN pg_index x ON x.indrelid = e.relid AND NOT x.indisprimary
+    JOIN pg_class i ON i.oid = x.indexrelid
+    JOIN electric.names_of(relation) own ON own.kind = 'index' AND electric.fold(own.name) = electric.fold(i.relname)
+    WHERE e.relid <> relation
 $$;
 
-CREATE OR REPLACE FUNCTION electric.check_name_clashes(relation oid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION electric.check_name_clashes(relation oid) RETURNS electric.refusal
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    lines text;
-    first text;
-BEGIN
-    WITH own AS (SELECT kind, name FROM electric.names_of(relation)),
-    others AS (
-        SELECT n.kind, n.name, e.name AS table_name
-        FROM electric.electrified e CROSS JOIN LATERAL electric.names_of(e.relid) n
-        WHERE e.relid <> relation AND n.kind <> 'column'
-    ),
-    clashes AS (
-        SELECT o.kind, format('%s %I and the electrified table %I', o.kind, o.name, x.name) AS line,
-               NULL AS column_name
-        FROM own o JOIN others x ON x.kind = 'table' AND electric.fold(x.name) = electric.fold(o.name)
-        WHERE o.kind = 'table'
-        UNION ALL
-        SELECT kind, format('%ss %s', CASE kind WHEN 'index' THEN 'indexe' ELSE kind END,
-                            string_agg(quote_ident(name), ' and ' ORDER BY name COLLATE "C")),
-               CASE kind WHEN 'column' THEN min(name COLLATE "C") END
-        FROM own GROUP BY kind, electric.fold(name) HAVING count(*) > 1
-        UNION ALL
-        SELECT o.kind, format('index %I and index %I of the electrified table %I', o.name, x.name, x.table_name), NULL
-        FROM own o JOIN others x ON x.kind = 'index' AND electric.fold(x.name) = electric.fold(o.name)
-        WHERE o.kind = 'index'
-    )
-    SELECT string_agg(E'\n  ' || line, '' ORDER BY line COLLATE "C"), min(column_name COLLATE "C")
-    INTO lines, first FROM clashes;
-    IF lines IS NOT NULL THEN
-        PERFORM electric.refuse_name_clash(relation, lines, first);
-    END IF;
-END
+    SELECT format('Cannot electrify %s because some names differ only in case:%s', electric.short_name(relation),
+                  string_agg(E'\n  ' || line, '' ORDER BY line COLLATE "C")),
+           'SQLite ignores the case of ASCII letters in names.',
+           'Rename one of each pair.',
+           min(column_name COLLATE "C")
+    FROM electric.name_clashes(relation)
+    HAVING count(*) > 0
+$$;
+
+CREATE OR REPLACE FUNCTION electric.check_reserved_names(relation oid) RETURNS electric.refusal
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('Cannot electrify %s because some of its names begin with sqlite_:%s', electric.short_name(relation),
+                  string_agg(format(E'\n  %s %I', kind, name), '')),
+           'SQLite reserves these names for itself.',
+           'Rename them.',
+           min(name COLLATE "C") FILTER (WHERE kind = 'column')
+    FROM electric.names_of(relation)
+    WHERE starts_with(electric.fold(name), 'sqlite_')
+    HAVING count(*) > 0
 $$;
 
 -- The identifier that the client library makes of a name: leading characters that cannot begin one
@@ -98,8 +80,7 @@ BEGIN
     FOR clash IN
         SELECT format('table %s and the electrified table %I become the same name in clients: %s',
                       electric.short_name(relation), e.name, electric.client_identifier('table', e.name)) AS message
-        FROM electric.electrified e
-        JOIN pg_class c ON c.oid = relation
+        FROM electric.electrified e JOIN pg_class c ON c.oid = relation
         WHERE e.relid <> relation
           AND electric.client_identifier('table', e.name) = electric.client_identifier('table', c.relname)
           AND electric.client_identifier('table', e.name) <> ''
@@ -109,7 +90,8 @@ BEGIN
                       electric.short_name(relation), electric.client_identifier('column', n.name))
         FROM electric.names_of(relation) n
         WHERE n.kind = 'column' AND electric.client_identifier('column', n.name) <> ''
-        GROUP BY electric.client_identifier('column', n.name) HAVING count(*) > 1
+        GROUP BY electric.client_identifier('column', n.name)
+        HAVING count(*) > 1
     LOOP
         RAISE WARNING USING MESSAGE = clash.message,
             HINT = 'Rename one of them, or clients may see only one.';

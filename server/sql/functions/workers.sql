@@ -22,25 +22,52 @@ BEGIN
 END
 $$;
 
+-- Does nothing when there is no reason. The error names the table in the fields that programs read.
+CREATE OR REPLACE FUNCTION electric.refuse(relation oid, reason electric.refusal) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject record;
+BEGIN
+    IF reason IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT n.nspname, c.relname INTO subject
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = relation;
+
+    -- An option of RAISE cannot be null, and an empty one would be sent as an empty field.
+    IF reason.column_name IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'P0001', MESSAGE = reason.message, DETAIL = reason.detail,
+            HINT = reason.hint, SCHEMA = subject.nspname, TABLE = subject.relname;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'P0001', MESSAGE = reason.message, DETAIL = reason.detail,
+        HINT = reason.hint, SCHEMA = subject.nspname, TABLE = subject.relname, COLUMN = reason.column_name;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION electric.enable_table(relation oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 BEGIN
     PERFORM electric.check_owner(relation);
-    PERFORM electric.check_kind(relation);
+    PERFORM electric.refuse(relation, electric.check_kind(relation));
     IF electric.is_electrified(relation) THEN
         RAISE NOTICE 'table % is already electrified', electric.qualified_name(relation);
         RETURN;
     END IF;
-    PERFORM electric.check_schema(relation);
-    PERFORM electric.check_types(relation);
-    PERFORM electric.check_defaults(relation);
-    PERFORM electric.check_primary_key(relation);
-    PERFORM electric.check_constraints(relation);
-    PERFORM electric.check_enum_schemas(relation);
-    PERFORM electric.check_name_clashes(relation);
-    PERFORM electric.check_reserved_names(relation);
+
+    -- The first that speaks up is heard; the others are not asked.
+    PERFORM electric.refuse(relation, coalesce(
+        electric.check_schema(relation),
+        electric.check_types(relation),
+        electric.check_defaults(relation),
+        electric.check_primary_key(relation),
+        electric.check_constraints(relation),
+        electric.check_enum_schemas(relation),
+        electric.check_name_clashes(relation),
+        electric.check_reserved_names(relation)));
     PERFORM electric.warn_foreign_keys(relation);
     PERFORM electric.warn_names(relation);
 
@@ -83,10 +110,10 @@ BEGIN
 
     INSERT INTO electric.tables (nsp, name, relid) VALUES (subject.nspname, subject.relname, relation);
 EXCEPTION
-    -- Another transaction electrified such a name after the check and has committed now.
+    -- Another transaction electrified such a name after the check, and has committed now.
     WHEN unique_violation THEN
-        PERFORM electric.refuse_name_clash(relation, format(E'\n  table %I and another electrified table',
-                                                            subject.relname), NULL);
+        PERFORM electric.refuse(relation, electric.check_name_clashes(relation));
+        RAISE;
 END
 $$;
 

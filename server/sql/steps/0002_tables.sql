@@ -14,3 +14,6 @@ CREATE TABLE electric.tables (
 -- SQLite has one namespace and ignores the case of ASCII letters in it. The index also makes two
 -- transactions that electrify such a pair at once wait for each other.
 CREATE UNIQUE INDEX tables_name_ignoring_case ON electric.tables (lower(name COLLATE "C"));
+
+-- Why a table cannot be electrified: the parts of an error. `column_name` may be null.
+CREATE TYPE electric.refusal AS (message text, detail text, hint text, column_name text);
