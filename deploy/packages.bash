@@ -27,19 +27,28 @@ packages_to_test='
 check                    module  check
 python3                  command python3
 openssl                  command openssl
+'
+packages_to_build_faster='
 ccache                   command ccache
-git                      command git
 '
 packages_to_fuzz='
 clang                    command clang
 llvm                     command llvm-symbolizer
+'
+packages_to_check='
+git                      command git
+clang                    command clang
+clang-format             command clang-format
+clang-tidy               command clang-tidy
+cppcheck                 command cppcheck
+shellcheck               command shellcheck
 '
 packages_of_drivers='
 nodejs                   command node
 npm                      command npm
 default-jdk-headless     command javac
 libpostgresql-jdbc-java  file    /usr/share/java/postgresql.jar
-python3-psycopg          module-of-python psycopg
+python3-psycopg          python  psycopg
 '
 
 # Where initdb and postgres live: $PG_BINDIR, else the newest that is installed; fails when none is.
@@ -69,7 +78,7 @@ is_present() # kind name
     file) [[ -e $2 ]] ;;
     server) postgres_bindir >/dev/null ;;
     # Debian's own interpreter: another one earlier in PATH does not see Debian's packages.
-    module-of-python) /usr/bin/python3 -c "import $2" 2>/dev/null ;;
+    python) /usr/bin/python3 -c "import $2" 2>/dev/null ;;
     esac
 }
 

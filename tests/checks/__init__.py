@@ -1,0 +1,1 @@
+"""Checks of what stands beside the code: the documentation and the scripts."""

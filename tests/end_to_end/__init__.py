@@ -1,0 +1,1 @@
+"""Real drivers and tools against the real pair of programs, through every entrance."""

@@ -1,0 +1,11 @@
+"""node-postgres."""
+
+from tests.end_to_end import rig, tools
+
+
+class NodePostgres(rig.DriverTest):
+    steps = ("connect", "prepared", "electrify", "script", "rollback", "refused", "recovery", "copy", "queue", "notify",
+             "large")
+
+    def command(self):
+        return tools.node("node_pg.mjs")

@@ -1,0 +1,11 @@
+"""postgres.js."""
+
+from tests.end_to_end import rig, tools
+
+
+class PostgresJs(rig.DriverTest):
+    steps = ("connect", "prepared", "electrify", "script", "rollback", "refused", "recovery", "copy", "pipeline",
+             "cursor", "notify", "cancel", "large")
+
+    def command(self):
+        return tools.node("postgres_js.mjs")
