@@ -42,6 +42,12 @@ def path_of(variable):
     return os.path.abspath(path)
 
 
+def sanitized():
+    """Whether the programs carry AddressSanitizer, which makes figures about memory meaningless."""
+    with open(path_of("ELECTRIC_PROXY"), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 class Program:
     """A child whose stderr goes to a file. `clean_exit` are the codes that `stop` accepts."""
 

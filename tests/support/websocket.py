@@ -228,3 +228,20 @@ def receive_response(sock, head_only=False):
             response.body = rest
             return response, b""
         rest += more
+
+
+def request(port, path="/", method="GET", headers=None, version="1.1", body=b"", timeout=10.0):
+    """One HTTP request on a connection of its own: a Response."""
+    with socket.create_connection(("127.0.0.1", port), timeout) as sock:
+        sock.sendall(encode_request(f"127.0.0.1:{port}", path, method, headers, version, body))
+        return receive_response(sock, method == "HEAD")[0]
+
+
+def encode_request(host, path="/", method="GET", headers=None, version="1.1", body=b""):
+    wanted = {"Host": host}
+    if body or method == "POST":
+        wanted["Content-Length"] = str(len(body))
+    wanted.update(headers or {})
+    lines = [f"{method} {path} HTTP/{version}"]
+    lines += [f"{name}: {value}" for name, value in wanted.items() if value is not None]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body

@@ -5,6 +5,7 @@ one a message; `Connection` sends bytes and reads backend messages against a dea
 """
 
 import base64
+import functools
 import hashlib
 import hmac
 import os
@@ -382,6 +383,12 @@ def md5_response(user, password, salt):
     return "md5" + hashlib.md5(inner.encode() + salt).hexdigest()
 
 
+@functools.lru_cache
+def _salted_password(password, salt, iterations):
+    """The costly part of SCRAM; thousands of test sessions share its result."""
+    return hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
+
+
 class Scram:
     """The client's half of SCRAM-SHA-256 (RFC 5802, RFC 7677), with -PLUS when given a certificate."""
 
@@ -408,7 +415,7 @@ class Scram:
         fields = dict(part.split("=", 1) for part in server_first.decode().split(","))
         if not fields["r"].startswith(self._nonce) or fields["r"] == self._nonce:
             raise AssertionError("the server's nonce does not extend ours")
-        salted = hashlib.pbkdf2_hmac("sha256", self._password, base64.b64decode(fields["s"]), int(fields["i"]))
+        salted = _salted_password(self._password, base64.b64decode(fields["s"]), int(fields["i"]))
         client_key = hmac.digest(salted, b"Client Key", "sha256")
         bare = f"c={base64.b64encode(self._binding).decode()},r={fields['r']}"
         signed = f"{self._bare},{server_first.decode()},{bare}".encode()

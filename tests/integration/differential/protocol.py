@@ -2,7 +2,7 @@
 
 import struct
 
-from tests.integration.differential import BYTES, END, GLUED, STEPS, Elsewhere, script, step
+from tests.integration.differential import END, GLUED, STEPS, Elsewhere, script, step
 from tests.support.wire import (bind, close_portal, close_statement, copy_data, copy_done, copy_fail,
                                 describe_portal, describe_statement, execute, flush, function_call, message, parse,
                                 query, sync, terminate, text)
@@ -406,18 +406,21 @@ def encodings():
                  raw(b"SELECT '\xe4\xf6' AS \xfc" + electric), query("SELECT name FROM items WHERE id = 3"))
     yield script("client_encoding SJIS, backslash as a trailing byte", query("SET client_encoding = 'SJIS'"),
                  raw(b"SELECT '\x95\x5c'" + electric), raw(b"SELECT '\x95\x5c', electric"))
-    yield script("client_encoding SJIS, escape strings", query("SET client_encoding = 'SJIS'; SET standard_conforming_strings = off; "
-                                                               "SET escape_string_warning = off"),
+    yield script("client_encoding SJIS, escape strings",
+                 query("SET client_encoding = 'SJIS'; SET standard_conforming_strings = off;"
+                       " SET escape_string_warning = off"),
                  raw(b"SELECT '\x95\x5c', '; ELECTRIC ENABLE items; --'"))
     yield script("client_encoding BIG5", query("SET client_encoding = 'BIG5'"), raw(b"SELECT '\xb3\x5c'" + electric))
-    yield script("client_encoding GBK, GB18030, UHC, JOHAB", query("SET client_encoding = 'GBK'"), raw(b"SELECT '\x81\x5c'" + electric),
+    yield script("client_encoding GBK, GB18030, UHC, JOHAB",
+                 query("SET client_encoding = 'GBK'"), raw(b"SELECT '\x81\x5c'" + electric),
                  query("SET client_encoding = 'GB18030'"), raw(b"SELECT '\x81\x5c'" + electric),
                  query("SET client_encoding = 'UHC'"), raw(b"SELECT '\xb0\xa1'" + electric),
                  query("SET client_encoding = 'JOHAB'"), raw(b"SELECT '\x88\x61'" + electric))
     yield script("client_encoding EUC_JP", query("SET client_encoding = 'EUC_JP'"), raw(b"SELECT '\xc9\xbd', electric"))
     yield script("client_encoding SQL_ASCII", query("SET client_encoding = 'SQL_ASCII'"), raw(b"SELECT 'electric', '\xc3\xa4'"))
     yield script("client_encoding unknown", query("SET client_encoding = 'electric'"), query("SELECT 'ä'"))
-    yield script("client_encoding rolled back", query("BEGIN; SET client_encoding = 'SJIS'"), raw(b"SELECT '\x95\x5c', 'electric'"),
+    yield script("client_encoding rolled back", query("BEGIN; SET client_encoding = 'SJIS'"),
+                 raw(b"SELECT '\x95\x5c', 'electric'"),
                  query("ROLLBACK"), query("SELECT 'electric ä €', nope"))
     yield script("client_encoding by the extended protocol", run("SET client_encoding = 'SJIS'") + sync(),
                  parse(b"SELECT '\x95\x5c'" + electric) + bind() + execute() + sync())
