@@ -1,0 +1,48 @@
+/* From a service's URL to an open WebSocket: dial, TLS, upgrade, at most one redirect; each step
+ * with a deadline, and every failure with its place and its cure. */
+#ifndef CLIENT_CONNECT_H
+#define CLIENT_CONNECT_H
+
+#include "client/loop.h"
+#include "client/transport.h"
+#include "common/bytes.h"
+#include "common/frame.h"
+#include "common/status.h"
+#include "common/url.h"
+
+struct connector;
+struct connecting;
+
+/* All borrowed for as long as the connector lives; optional ones NULL. */
+struct connect_settings {
+    const struct url *service;
+    const char *token; /* sent as Bearer; goes before user and password of the URL */
+    const char *ca_file;
+    const char *certificate;
+    const char *key;
+    unsigned long timeout; /* of each step, milliseconds */
+};
+
+/* Called once; then the connecting is gone. STATUS_OK: the transport is an open WebSocket, watched
+ * for reading, and `rest` holds the first bytes that came behind the upgrade's answer. Otherwise
+ * the transport is closed and `error` is fit for the Postgres client. STATUS_DENIED: credentials or
+ * policy, trying again is no use. */
+typedef void connect_done(void *owner, enum status status, struct bytes rest,
+                          const struct error *error);
+
+/* NULL: a file in the settings is not usable, described in `error`. `keys` is borrowed. */
+struct connector *connector_new(struct loop *loop, const struct connect_settings *settings,
+                                struct frame_keys *keys, struct error *error);
+/* NULL-safe; nothing made by it may be left. */
+void connector_free(struct connector *connector);
+/* The service's URL for people. */
+const char *connector_display(const struct connector *connector);
+
+/* Opens a WebSocket on `transport`, which is freshly initialised and stays where it is. Never calls
+ * `done` before it returns. */
+struct connecting *connect_open(struct connector *connector, struct transport *transport,
+                                connect_done *done, void *owner);
+/* Closes the transport; `done` will not be called. */
+void connect_cancel(struct connecting *connecting);
+
+#endif

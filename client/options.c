@@ -1,0 +1,201 @@
+/* The option table of electric-tunnel, and what no single row can check. */
+#include "client/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+
+#define FIELD(name) offsetof(struct client_settings, name)
+
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const outputs[] = {"text", "json", NULL};
+
+static bool check_service(const char *value, struct error *error)
+{
+    struct url url;
+
+    if (url_parse(value, &url, error) != STATUS_OK)
+        return false;
+    url_clear(&url);
+    return true;
+}
+
+/* It becomes an HTTP header. */
+static bool check_token(const char *value, struct error *error)
+{
+    for (const char *at = value; *at != '\0'; at++) {
+        if (*at <= ' ' || *at >= 0x7f) {
+            error_set(error, STATUS_USAGE, "22023",
+                      "a token is one word of printable ASCII characters");
+            return false;
+        }
+    }
+    return true;
+}
+
+static const struct option_spec rows[] = {
+    {.flag = "service",
+     .letter = 's',
+     .variable = "ELECTRIC_SERVICE",
+     .fallback = "ELECTRIC_URL",
+     .type = OPTION_STRING,
+     .preset = "http://localhost:5133",
+     .offset = FIELD(service_text),
+     .check = check_service,
+     .value_name = "URL",
+     .help = "where the service is: http, https, ws or wss; user:password@ in it is sent as Basic "
+             "authorization"},
+    {.flag = "local-port",
+     .type = OPTION_PORT,
+     .preset = "65432",
+     .offset = FIELD(local_port),
+     .help = "port that Postgres clients connect to; 0 picks a free one and says which"},
+    {.flag = "listen",
+     .type = OPTION_STRING,
+     .offset = FIELD(listen),
+     .value_name = "ADDRESS|PATH",
+     .help = "listen on this address, or make a unix socket in this directory; default: 127.0.0.1 "
+             "and ::1"},
+    {.flag = "token-file",
+     .variable = "ELECTRIC_TUNNEL_TOKEN",
+     .type = OPTION_SECRET,
+     .offset = FIELD(token),
+     .check = check_token,
+     .help = "token for the service, sent as Bearer authorization"},
+    {.flag = "cacert",
+     .type = OPTION_STRING,
+     .offset = FIELD(ca_file),
+     .value_name = "FILE",
+     .help = "trust these authorities, too (PEM)"},
+    {.flag = "cert",
+     .type = OPTION_STRING,
+     .offset = FIELD(certificate),
+     .value_name = "FILE",
+     .help = "our certificate, for services that ask for one (PEM, with its chain)"},
+    {.flag = "key",
+     .type = OPTION_STRING,
+     .offset = FIELD(key),
+     .value_name = "FILE",
+     .help = "its private key (PEM), unless it is in the file of the certificate"},
+    {.flag = "connect-timeout",
+     .type = OPTION_SECONDS,
+     .preset = "10s",
+     .offset = FIELD(connect_timeout),
+     .help = "how long each step of connecting to the service may take"},
+    {.flag = "ready-fd",
+     .type = OPTION_COUNT,
+     .offset = FIELD(ready_fd),
+     .max = 1 << 20,
+     .help = "write a line to this file descriptor once listening, and close it"},
+    {.flag = "output",
+     .type = OPTION_CHOICE,
+     .preset = "text",
+     .offset = FIELD(output),
+     .choices = outputs,
+     .help = "json prints one line on standard output: host, port and url"},
+    {.flag = "quiet",
+     .letter = 'q',
+     .type = OPTION_BOOL,
+     .preset = "false",
+     .offset = FIELD(quiet),
+     .help = "say nothing but warnings and errors"},
+    {.flag = "log-level",
+     .variable = "LOG_LEVEL",
+     .type = OPTION_CHOICE,
+     .preset = "info",
+     .offset = FIELD(log_level),
+     .choices = log_levels,
+     .help = "how much to say on standard error"},
+    {.flag = "log-format",
+     .variable = "LOG_FORMAT",
+     .type = OPTION_CHOICE,
+     .preset = "text",
+     .offset = FIELD(log_format),
+     .choices = log_formats,
+     .help = "lines for people or for machines"},
+    {.flag = NULL},
+};
+
+const struct option_table client_option_table = {
+    .program = "electric-tunnel",
+    .synopsis = "  electric-tunnel [--service URL] [--local-port PORT]",
+    .description = "Forwards a local port to Postgres behind electric-proxy, through networks that "
+                   "only speak HTTP. Connect any Postgres tool to the local port.",
+    .examples =
+        "  electric-tunnel --service https://app.example.com\n"
+        "  psql -h localhost -p 65432 -U postgres\n"
+        "\n"
+        "  https_proxy=http://proxy.example.com:3128 electric-tunnel -s https://app.example.com\n"
+        "  electric-tunnel -s https://app.example.com --local-port 0 --output json\n"
+        "  electric-tunnel -s https://app.example.com --listen /tmp && psql -h /tmp -p 65432",
+    .rows = rows,
+};
+
+/* ---- what the table cannot check ---------------------------------------------------------------
+ */
+
+/* Overwrites user and password of a URL among the arguments. */
+static void hide_credentials(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        char *begin = strstr(argv[i], "://");
+        char *end = begin == NULL ? NULL : begin + 3 + strcspn(begin + 3, "/?#");
+
+        while (end != NULL && end > begin + 3 && end[-1] != '@')
+            end--;
+        if (end != NULL && end > begin + 3)
+            memset(begin + 3, '*', (size_t)(end - begin) - 4);
+    }
+}
+
+static char *join_problem(char *problems, const char *line)
+{
+    char *joined = mem_format("%s%s\n", problems == NULL ? "" : problems, line);
+
+    free(problems);
+    return joined;
+}
+
+static char *check_together(const struct client_settings *settings, char *problems)
+{
+    if (settings->key != NULL && settings->certificate == NULL)
+        problems = join_problem(problems, "--key: there is no --cert it belongs to");
+    if (settings->connect_timeout == 0)
+        problems = join_problem(problems,
+                                "--connect-timeout: a hung network needs an end; give a duration");
+    if (settings->ready_fd != 0 && fcntl((int)settings->ready_fd, F_GETFD) < 0)
+        problems = join_problem(problems, "--ready-fd: that descriptor is not open");
+    return problems;
+}
+
+enum status client_settings_read(int argc, char **argv, struct client_settings *settings,
+                                 char **problems)
+{
+    int positional;
+    struct error error;
+
+    options_read(&client_option_table, argc, argv, settings, &positional, problems);
+    if (positional < argc) {
+        char *line = mem_format("unexpected argument \"%s\"", argv[positional]);
+
+        *problems = join_problem(*problems, line);
+        free(line);
+    }
+    *problems = check_together(settings, *problems);
+    if (*problems == NULL &&
+        url_parse(settings->service_text, &settings->service, &error) != STATUS_OK)
+        *problems = join_problem(*problems, error.message);
+    hide_credentials(argc, argv);
+    return *problems == NULL ? STATUS_OK : STATUS_USAGE;
+}
+
+void client_settings_clear(struct client_settings *settings)
+{
+    url_clear(&settings->service);
+    options_clear(&client_option_table, settings);
+}

@@ -1,0 +1,50 @@
+/* The settings of electric-tunnel, the table they are read by, and its commands. */
+#ifndef CLIENT_OPTIONS_H
+#define CLIENT_OPTIONS_H
+
+#include "common/options.h"
+#include "common/url.h"
+
+/* Exit codes; besides 0 and, on a signal, 128 and its number. */
+enum {
+    EXIT_USAGE = 2,
+    EXIT_UNREACHABLE = 69,
+    EXIT_CANNOT_LISTEN = 73,
+    EXIT_NOT_AUTHORISED = 77,
+};
+
+enum client_output { CLIENT_OUTPUT_TEXT, CLIENT_OUTPUT_JSON };
+
+struct client_settings {
+    char *service_text;
+    struct url service; /* from service_text */
+    unsigned local_port;
+    char *listen; /* NULL: both loopback addresses */
+    char *token;
+    char *ca_file;
+    char *certificate;
+    char *key;
+    unsigned long connect_timeout; /* milliseconds, of each step */
+    unsigned long ready_fd;        /* 0: none */
+    int output;                    /* enum client_output */
+    bool quiet;
+    int log_level;
+    int log_format;
+};
+
+extern const struct option_table client_option_table;
+
+/* What a command is, by its first word; the first one is also meant when there is no word. */
+struct client_command {
+    const char *name;
+    const char *help;
+    int (*run)(const struct client_settings *settings);
+};
+
+/* Reads arguments and environment, checks everything. `problems` as in options_read(). A password
+ * in the arguments is overwritten, since everybody can see those. */
+enum status client_settings_read(int argc, char **argv, struct client_settings *settings,
+                                 char **problems);
+void client_settings_clear(struct client_settings *settings);
+
+#endif

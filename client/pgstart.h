@@ -1,0 +1,64 @@
+/* How a Postgres connection starts, and where backend messages begin: just enough of the protocol
+ * to decline encryption locally and to know when an ErrorResponse may be put in.
+ * Postgres documentation, "Frontend/Backend Protocol", chapters "Message Flow" and "Message
+ * Formats". No I/O. Bytes that are not Postgres are never an error: they pass. */
+#ifndef CLIENT_PGSTART_H
+#define CLIENT_PGSTART_H
+
+#include "common/buffer.h"
+#include "common/status.h"
+
+/* A proxy that speaks the protocol accepts no longer start-up packet. */
+#define PGSTART_PACKET_MAX 10000
+
+enum pgstart_kind {
+    PGSTART_UNKNOWN, /* too few bytes yet */
+    PGSTART_SESSION, /* a StartupMessage */
+    PGSTART_CANCEL,  /* a CancelRequest: no reply is ever expected */
+    PGSTART_OTHER,   /* not Postgres, or an encrypted hello */
+};
+
+/* Embedded by value; `kind` may be read, the rest is private. */
+struct pgstart {
+    enum pgstart_kind kind;
+    unsigned declined;     /* requests for encryption answered so far */
+    uint32_t startup_left; /* bytes of the StartupMessage that have not come by yet */
+    uint8_t header[5];     /* of the backend message that is coming by */
+    unsigned header_len;   /* bytes of it seen; 0 or 5 outside of a header */
+    uint32_t body_left;
+    uint8_t last_type; /* of the newest backend message */
+};
+
+void pgstart_init(struct pgstart *start);
+
+enum pgstart_answer {
+    PGSTART_MORE,    /* wait: these bytes could still be a request for encryption */
+    PGSTART_DECLINE, /* send 'N', and skip the first PGSTART_REQUEST_LEN bytes */
+    PGSTART_PASS,    /* `kind` is known: forward everything from here on */
+};
+
+#define PGSTART_REQUEST_LEN 8
+
+/* What to do with the first bytes of a local connection. */
+enum pgstart_answer pgstart_begin(struct pgstart *start, struct bytes bytes);
+
+/* Bytes on their way to the service, after PGSTART_PASS. */
+void pgstart_sent(struct pgstart *start, size_t count);
+/* Bytes on their way back. */
+void pgstart_received(struct pgstart *start, struct bytes bytes);
+
+/* What may be put between the service's bytes now. */
+enum pgstart_place {
+    PGSTART_EARLY,       /* nothing: the StartupMessage is not complete */
+    PGSTART_BOUNDARY,    /* a message */
+    PGSTART_AFTER_ERROR, /* a message; but the last one was an ErrorResponse that says enough */
+    PGSTART_INSIDE,      /* nothing: a message has come by in part */
+    PGSTART_UNTRACKED,   /* nothing: this is not Postgres, or expects no answer */
+};
+
+enum pgstart_place pgstart_place(const struct pgstart *start);
+
+/* Appends a FATAL ErrorResponse. */
+void pgstart_write_error(struct buffer *out, const struct error *error);
+
+#endif

@@ -1,0 +1,418 @@
+/* Upgrade request, and what to make of its answer. */
+#include "client/upgrade.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+#include "common/memory.h"
+
+#define ACCEPT_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define ACCEPT_LEN 28
+#define REASON_MAX 120
+
+void upgrade_key_make(struct upgrade_key *key, struct frame_keys *keys)
+{
+    uint8_t nonce[16];
+
+    for (size_t i = 0; i < sizeof nonce; i += 4)
+        frame_keys_next(keys, nonce + i);
+    EVP_EncodeBlock((unsigned char *)key->text, nonce, sizeof nonce);
+}
+
+void upgrade_write_host(struct buffer *out, const struct url *url)
+{
+    const char *form = strchr(url->host, ':') != NULL ? "[%s]" : "%s";
+
+    if (form[0] == '[')
+        buffer_append_format(out, "[%s]", url->host);
+    else
+        buffer_append_format(out, "%s", url->host);
+    if (url->port != (url->secure ? 443 : 80))
+        buffer_append_format(out, ":%u", (unsigned)url->port);
+}
+
+void upgrade_write_request(struct buffer *out, const struct upgrade_target *target)
+{
+    buffer_append_format(out, "GET %s HTTP/1.1\r\nHost: ", target->path);
+    upgrade_write_host(out, target->service);
+    buffer_append_format(out, "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                              "User-Agent: electric-tunnel/" ELECTRIC_VERSION "\r\n"
+                              "Sec-WebSocket-Version: 13\r\n");
+    if (target->authorization != NULL)
+        buffer_append_format(out, "Authorization: %s\r\n", target->authorization);
+    if (target->subprotocol != NULL)
+        buffer_append_format(out, "Sec-WebSocket-Protocol: %s\r\n", target->subprotocol);
+}
+
+void upgrade_write_key(struct buffer *out, const struct upgrade_key *key)
+{
+    buffer_append_format(out, "Sec-WebSocket-Key: %s\r\n\r\n", key->text);
+}
+
+/* ---- reading the answer ------------------------------------------------------------------------
+ */
+
+static void expected_accept(const struct upgrade_key *key, char out[ACCEPT_LEN + 1])
+{
+    char joined[sizeof key->text + sizeof ACCEPT_GUID];
+    unsigned char digest[SHA_DIGEST_LENGTH];
+    int len = snprintf(joined, sizeof joined, "%s" ACCEPT_GUID, key->text);
+
+    SHA1((unsigned char *)joined, (size_t)len, digest);
+    EVP_EncodeBlock((unsigned char *)out, digest, sizeof digest);
+}
+
+/* Takes a line without its end, which may be CRLF or LF alone (RFC 9112 section 2.2). */
+static bool take_line(struct bytes *in, struct bytes *line)
+{
+    const uint8_t *end = in->len > 0 ? memchr(in->data, '\n', in->len) : NULL;
+
+    if (end == NULL)
+        return false;
+    *line = bytes_of(in->data, (size_t)(end - in->data));
+    *in = bytes_skip(*in, line->len + 1);
+    if (line->len > 0 && line->data[line->len - 1] == '\r')
+        line->len--;
+    return true;
+}
+
+static bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+static struct bytes trim(struct bytes text)
+{
+    while (text.len > 0 && is_blank(text.data[0]))
+        text = bytes_skip(text, 1);
+    while (text.len > 0 && is_blank(text.data[text.len - 1]))
+        text.len--;
+    return text;
+}
+
+static bool equals_ignoring_case(struct bytes a, const char *b)
+{
+    return a.len == strlen(b) && (a.len == 0 || strncasecmp((const char *)a.data, b, a.len) == 0);
+}
+
+/* Whether a comma-separated list holds `token`. */
+static bool list_has(struct bytes list, const char *token)
+{
+    while (list.len > 0) {
+        const uint8_t *comma = memchr(list.data, ',', list.len);
+        size_t len = comma != NULL ? (size_t)(comma - list.data) : list.len;
+
+        if (equals_ignoring_case(trim(bytes_first(list, len)), token))
+            return true;
+        list = bytes_skip(list, comma != NULL ? len + 1 : len);
+    }
+    return false;
+}
+
+static bool read_status_line(struct bytes line, unsigned *status)
+{
+    /* HTTP/1.x SSS */
+    if (line.len < 12 || !bytes_starts_with(line, "HTTP/1.") || line.data[8] != ' ')
+        return false;
+    *status = 0;
+    for (size_t i = 9; i < 12; i++) {
+        if (line.data[i] < '0' || line.data[i] > '9')
+            return false;
+        *status = *status * 10 + (unsigned)(line.data[i] - '0');
+    }
+    return line.len == 12 || line.data[12] == ' ';
+}
+
+struct checks {
+    bool upgrade;
+    bool connection;
+    bool accept;
+    bool extensions;
+};
+
+static void read_field(struct bytes name, struct bytes value, const char *accept,
+                       struct upgrade_response *response, struct checks *checks)
+{
+    if (equals_ignoring_case(name, "upgrade"))
+        checks->upgrade |= list_has(value, "websocket");
+    else if (equals_ignoring_case(name, "connection"))
+        checks->connection |= list_has(value, "upgrade");
+    else if (equals_ignoring_case(name, "sec-websocket-accept"))
+        checks->accept = bytes_equal_string(value, accept);
+    else if (equals_ignoring_case(name, "sec-websocket-extensions"))
+        checks->extensions |= value.len > 0;
+    else if (equals_ignoring_case(name, "sec-websocket-protocol"))
+        response->subprotocol = value;
+    else if (equals_ignoring_case(name, "location"))
+        response->location = value;
+    else if (equals_ignoring_case(name, "server"))
+        response->server = value;
+    else if (equals_ignoring_case(name, "content-type"))
+        response->content_type = value;
+    else if (equals_ignoring_case(name, "retry-after"))
+        response->retry_after = value;
+}
+
+static const char *find_fault(const struct checks *checks)
+{
+    if (!checks->upgrade || !checks->connection)
+        return "it switched to something other than a WebSocket";
+    if (!checks->accept)
+        return "its Sec-WebSocket-Accept is not the answer to our key";
+    if (checks->extensions)
+        return "it chose an extension that was not offered";
+    return NULL;
+}
+
+/* One head. STATUS_OK also for an interim one, with `in` moved behind it. */
+static enum status read_head(struct bytes *in, const char *accept,
+                             struct upgrade_response *response, struct error *error)
+{
+    struct bytes rest = *in;
+    struct checks checks = {false, false, false, false};
+    struct bytes line;
+
+    if (!take_line(&rest, &line))
+        return STATUS_MORE;
+    if (!read_status_line(line, &response->status))
+        return error_set(error, STATUS_INVALID, "08P01", "the answer is not HTTP");
+    for (;;) {
+        const uint8_t *colon;
+
+        if (!take_line(&rest, &line))
+            return STATUS_MORE;
+        if (line.len == 0)
+            break;
+        colon = memchr(line.data, ':', line.len);
+        if (colon == NULL)
+            return error_set(error, STATUS_INVALID, "08P01", "the answer's head is malformed");
+        read_field(bytes_first(line, (size_t)(colon - line.data)),
+                   trim(bytes_skip(line, (size_t)(colon - line.data) + 1)), accept, response,
+                   &checks);
+    }
+    response->fault = response->status == 101 ? find_fault(&checks) : NULL;
+    response->upgraded = response->status == 101 && response->fault == NULL;
+    *in = rest;
+    return STATUS_OK;
+}
+
+/* Refuses what cannot become HTTP before a whole line has come. */
+static bool begins_like_http(struct bytes in)
+{
+    return memcmp(in.data, "HTTP/1.", in.len < 7 ? in.len : 7) == 0;
+}
+
+enum status upgrade_read_response(struct bytes in, const struct upgrade_key *key,
+                                  struct upgrade_response *response, struct error *error)
+{
+    char accept[ACCEPT_LEN + 1];
+    size_t total = in.len;
+    enum status status;
+
+    if (in.len > 0 && !begins_like_http(in))
+        return error_set(error, STATUS_INVALID, "08P01", "the answer is not HTTP");
+    /* Hashed only when the head may be whole. */
+    if (in.len == 0 || memchr(in.data, '\n', in.len) == NULL)
+        return in.len < UPGRADE_HEAD_MAX
+                   ? STATUS_MORE
+                   : error_set(error, STATUS_INVALID, "08P01", "the answer's head is too long");
+    expected_accept(key, accept);
+    do {
+        memset(response, 0, sizeof *response);
+        status = read_head(&in, accept, response, error);
+    } while (status == STATUS_OK && response->status < 200 && response->status != 101);
+    if (status == STATUS_MORE && total >= UPGRADE_HEAD_MAX)
+        return error_set(error, STATUS_INVALID, "08P01", "the answer's head is too long");
+    response->body = in;
+    return status;
+}
+
+/* ---- refusals ----------------------------------------------------------------------------------
+ */
+
+/* The first line of a text body, for people: our own server says there what is wrong. */
+static void body_reason(const struct upgrade_response *response, char out[REASON_MAX + 4])
+{
+    struct bytes body = response->body;
+    size_t len = 0;
+
+    out[0] = '\0';
+    if (bytes_find_ignoring_case(response->content_type, "text/plain") != 0 ||
+        response->content_type.len == 0)
+        return;
+    while (len < body.len && len < REASON_MAX && body.data[len] >= ' ' && body.data[len] < 0x7f)
+        len++;
+    if (len > 0)
+        snprintf(out, REASON_MAX + 4, " (%.*s)", (int)len, (const char *)body.data);
+}
+
+struct refusal {
+    unsigned status;
+    enum status outcome;
+    const char *sqlstate;
+    const char *meaning;
+    const char *hint;
+};
+
+static const struct refusal refusals[] = {
+    {400, STATUS_INVALID, "08004", "400: it did not take the upgrade request",
+     "Something in between may remove the WebSocket headers."},
+    {401, STATUS_DENIED, "28000", "401: it wants credentials",
+     "Give its token in ELECTRIC_TUNNEL_TOKEN or --token-file."},
+    {403, STATUS_DENIED, "28000", "403: it does not allow this",
+     "Check the token, and whether a firewall in front of the service allows WebSockets."},
+    {404, STATUS_INVALID, "08004", "404: there is no tunnel at that path",
+     "Check --service, its path included, and that the service's PG_PROXY_PORT is http."},
+    {405, STATUS_INVALID, "08004", "405: it does not take this method",
+     "Check --service; this does not look like the service."},
+    {407, STATUS_DENIED, "28000", "407: a proxy wants credentials",
+     "Put user:password@ into the proxy's variable."},
+    {426, STATUS_INVALID, "08004", "426: it does not speak this version of WebSocket",
+     "Update the service or electric-tunnel."},
+    {429, STATUS_UNAVAILABLE, "53300", "429: too many requests", "Wait, then try again."},
+    {500, STATUS_UNAVAILABLE, "08001", "500: it failed", "Look at the service's log."},
+    {502, STATUS_UNAVAILABLE, "08001", "502: a gateway in front of it got no good answer",
+     "The service is down or starting; look at its log."},
+    {503, STATUS_UNAVAILABLE, "08001", "503: it is not ready",
+     "It may be starting, full or being stopped; try again soon."},
+    {504, STATUS_UNAVAILABLE, "08001", "504: a gateway in front of it waited in vain",
+     "The service is down or overloaded; look at its log."},
+};
+
+static const struct refusal *find_refusal(unsigned status)
+{
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+        if (refusals[i].status == status)
+            return &refusals[i];
+    return NULL;
+}
+
+enum status upgrade_describe(const struct upgrade_response *response, const char *service,
+                             bool has_credentials, struct error *error)
+{
+    const struct refusal *refusal = find_refusal(response->status);
+    char reason[REASON_MAX + 4];
+
+    body_reason(response, reason);
+    if (refusal == NULL) {
+        error_set(error, STATUS_INVALID, "08004", "%s answered %u instead of a tunnel%s", service,
+                  response->status, reason);
+        error_hint(error, "Check --service; this does not look like the service.");
+        return STATUS_INVALID;
+    }
+    error_set(error, refusal->outcome, refusal->sqlstate, "%s answered %s%s", service,
+              refusal->meaning, reason);
+    if (response->status == 401 && has_credentials)
+        error_hint(error, "The credentials were sent, but not accepted; check them.");
+    else if (response->status == 429 && response->retry_after.len > 0 &&
+             response->retry_after.len < 10)
+        error_hint(error, "Try again in %.*s seconds.", (int)response->retry_after.len,
+                   (const char *)response->retry_after.data);
+    else
+        error_hint(error, "%s", refusal->hint);
+    return refusal->outcome;
+}
+
+/* ---- redirects ---------------------------------------------------------------------------------
+ */
+
+/* Path and query of an absolute URL or of a path; NULL if it is neither. */
+static char *redirect_path(const char *location)
+{
+    const char *authority = strstr(location, "://");
+    const char *path = location;
+    char *copy;
+
+    if (authority != NULL)
+        path = authority + 3 + strcspn(authority + 3, "/?#");
+    else if (location[0] != '/' || location[1] == '/')
+        return NULL;
+    copy = *path == '/' ? mem_copy_string(path) : mem_format("/%s", *path == '?' ? path : "");
+    copy[strcspn(copy, "#")] = '\0';
+    return copy;
+}
+
+static bool is_printable(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] <= ' ' || text.data[i] >= 0x7f)
+            return false;
+    return text.len > 0;
+}
+
+/* The origin of a URL without path, query and credentials, as text that url_parse() takes. */
+static char *origin_of(const char *location, const struct url *current)
+{
+    const char *authority = strstr(location, "://");
+    struct buffer out;
+    char *text;
+
+    if (authority != NULL) {
+        const char *end = authority + 3 + strcspn(authority + 3, "/?#");
+
+        return mem_copy_chars(location, (size_t)(end - location));
+    }
+    buffer_init(&out, 4096);
+    buffer_append_format(&out, "%s://", current->secure ? "https" : "http");
+    upgrade_write_host(&out, current);
+    text = mem_copy_chars((const char *)buffer_peek(&out).data, buffer_len(&out));
+    buffer_clear(&out);
+    return text;
+}
+
+static enum status check_redirect(const struct url *current, const struct url *next,
+                                  const char *location, struct error *error)
+{
+    const char *reason = NULL;
+
+    if (strcasecmp(current->host, next->host) != 0)
+        reason = "another host";
+    else if (current->secure && !next->secure)
+        reason = "an unencrypted connection";
+    else if (current->port != next->port && (current->secure || !next->secure))
+        reason = "another port";
+    if (reason == NULL)
+        return STATUS_OK;
+    error_set(error, STATUS_DENIED, "08004",
+              "the service redirects to %s, which is not followed: %.120s", reason, location);
+    error_hint(error, "If that is right, give the new address with --service.");
+    return STATUS_DENIED;
+}
+
+enum status upgrade_follow(const struct upgrade_response *response, const struct url *current,
+                           struct url *next, char **path, struct error *error)
+{
+    char *location = NULL;
+    char *origin = NULL;
+    enum status status;
+
+    *path = NULL;
+    memset(next, 0, sizeof *next);
+    if (is_printable(response->location)) {
+        location = mem_copy_chars((const char *)response->location.data, response->location.len);
+        *path = redirect_path(location);
+    }
+    if (*path == NULL) {
+        free(location);
+        return error_set(error, STATUS_DENIED, "08004",
+                         "the service answered %u with no usable Location", response->status);
+    }
+    origin = origin_of(location, current);
+    status = url_parse(origin, next, error);
+    if (status == STATUS_OK)
+        status = check_redirect(current, next, location, error);
+    if (status != STATUS_OK) {
+        url_clear(next);
+        free(*path);
+        *path = NULL;
+        status = STATUS_DENIED;
+    }
+    free(origin);
+    free(location);
+    return status;
+}
