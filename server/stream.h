@@ -76,7 +76,9 @@ static inline void stream_close(struct stream *stream)
     stream->ops->close(stream);
 }
 
-#define STREAM_QUEUE_LOW ((size_t)64 * 1024)
-#define STREAM_QUEUE_HIGH ((size_t)256 * 1024)
+/* A read is up to 256 KiB long, so what a source still gives after the mark is several times the
+ * mark itself; low, since whatever is queued has been copied. */
+#define STREAM_QUEUE_LOW ((size_t)0)
+#define STREAM_QUEUE_HIGH ((size_t)16 * 1024)
 
 #endif

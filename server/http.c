@@ -1,0 +1,236 @@
+/* libwebsockets' callback for the HTTP port: one case a reason; the routes. */
+#include "server/http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "server/listener.h"
+#include "server/loop.h"
+#include "server/relay.h"
+#include "server/reply.h"
+#include "server/server.h"
+#include "server/upgrade.h"
+#include "server/websocket.h"
+
+/* One accepted connection, from its first request to its end; the WebSocket once upgraded. */
+struct http_connection {
+    struct server *server;
+    struct websocket *websocket;
+    char peer[PEER_NAME_MAX];
+};
+
+static struct http_connection *connection_of(struct lws *wsi)
+{
+    return lws_get_opaque_user_data(wsi);
+}
+
+/* Routes */
+
+static const struct reply root_reply = {
+    .status = 200,
+    .body = "electric-proxy: Postgres migrations through networks that only speak HTTP.\n"
+            "The tunnel is at /proxy: electric-tunnel --service <this address>\n",
+};
+static const struct reply alive_reply = {.status = 200, .body = "alive\n"};
+static const struct reply ready_reply = {.status = 200, .body = "ready\n"};
+static const struct reply draining_reply = {
+    .status = 503, .headers = "Retry-After: 5\r\n", .body = "the server is shutting down\n"};
+static const struct reply up_reply = {.status = 200, .body = "Connection to Postgres is up!"};
+static const struct reply relay_up_reply = {.status = 200, .body = "Relay is up!"};
+static const struct reply not_found_reply = {
+    .status = 404, .body = "no such path here; the tunnel is at /proxy\n"};
+static const struct reply not_upgrade_reply = {
+    .status = 400, .body = "this is the tunnel: it takes WebSocket upgrade requests only\n"};
+static const struct reply method_reply = {
+    .status = 405, .headers = "Allow: GET, HEAD, OPTIONS\r\n", .body = "only GET and HEAD here\n"};
+static const struct reply options_reply = {
+    .status = 204, .headers = "Allow: GET, HEAD, OPTIONS\r\n", .body = ""};
+
+static const struct reply *readiness(const struct server *server, const struct reply *ready)
+{
+    return server->draining ? &draining_reply : ready;
+}
+
+static const struct reply *route(const struct server *server, struct lws *wsi)
+{
+    char *path = NULL;
+    int len = 0;
+    int method = lws_http_get_uri_and_method(wsi, &path, &len);
+    struct bytes uri = bytes_of(path, len > 0 ? (size_t)len : 0);
+    bool is_relay = server->relay != NULL;
+
+    if (method == LWSHUMETH_OPTIONS)
+        return &options_reply;
+    if (method != LWSHUMETH_GET && method != LWSHUMETH_HEAD)
+        return &method_reply;
+    if (bytes_equal_string(uri, "/"))
+        return &root_reply;
+    if (bytes_equal_string(uri, "/healthz"))
+        return &alive_reply;
+    if (bytes_equal_string(uri, "/readyz"))
+        return readiness(server, &ready_reply);
+    if (bytes_equal_string(uri, "/api/status"))
+        return readiness(server, is_relay ? &relay_up_reply : &up_reply);
+    if (bytes_equal_string(uri, "/proxy"))
+        return server->settings->tunnel ? &not_upgrade_reply : upgrade_disabled_reply();
+    return &not_found_reply;
+}
+
+static int on_request(struct lws *wsi)
+{
+    const struct http_connection *connection = connection_of(wsi);
+
+    return connection != NULL ? reply_send(wsi, route(connection->server, wsi)) : -1;
+}
+
+/* Upgrades */
+
+static int on_upgrade_request(struct lws *wsi, const char *protocol)
+{
+    const struct http_connection *connection = connection_of(wsi);
+    const struct reply *refusal;
+
+    if (connection == NULL)
+        return -1;
+    /* curl asks every server for h2c; the answer may ignore it (RFC 9110 section 7.8). */
+    if (strcasecmp(protocol, "h2c") == 0)
+        refusal = route(connection->server, wsi);
+    else if (strcasecmp(protocol, "websocket") == 0)
+        refusal = upgrade_check(connection->server, wsi);
+    else
+        return -1; /* libwebsockets has answered */
+    if (refusal == NULL)
+        return 0;
+    return reply_send_last(wsi, refusal) < 0 ? -1 : 1;
+}
+
+static int on_established(struct lws *wsi)
+{
+    struct http_connection *connection = connection_of(wsi);
+    struct server *server;
+    struct relay *relay;
+
+    if (connection == NULL)
+        return -1;
+    server = connection->server;
+    connection->websocket = websocket_new(server->loop, server->watchdog, wsi);
+    relay = relay_new(server, websocket_stream(connection->websocket), connection->peer);
+    websocket_own(connection->websocket, relay_client_events(), relay);
+    relay_start(relay);
+    return 0;
+}
+
+static void on_gone(struct http_connection *connection)
+{
+    if (connection == NULL || connection->websocket == NULL)
+        return;
+    websocket_gone(connection->websocket);
+    connection->websocket = NULL;
+}
+
+static void on_destroyed(struct lws *wsi)
+{
+    struct http_connection *connection = connection_of(wsi);
+
+    if (connection == NULL)
+        return;
+    on_gone(connection);
+    connection->server->http_count--;
+    free(connection);
+    lws_set_opaque_user_data(wsi, NULL);
+}
+
+/* What is no HTTP at all. */
+static int on_garbage(struct lws *wsi)
+{
+    static const struct reply garbage = {
+        .status = 400,
+        .body = "this port speaks HTTP; Postgres clients come through electric-tunnel or the TCP "
+                "port\n"};
+
+    (void)reply_send_raw(wsi, &garbage);
+    return -1;
+}
+
+static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void *in, size_t len)
+{
+    struct http_connection *connection = connection_of(wsi);
+    struct websocket *websocket = connection != NULL ? connection->websocket : NULL;
+
+    if (websocket == NULL)
+        return -1;
+    switch (reason) {
+    case LWS_CALLBACK_RECEIVE:
+        return websocket_receive(websocket, in, len);
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return websocket_writable(websocket);
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return websocket_peer_close(websocket, in, len);
+    default: /* LWS_CALLBACK_RECEIVE_PONG */
+        websocket_alive(websocket);
+        return 0;
+    }
+}
+
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t len)
+{
+    (void)user;
+    switch (reason) {
+    case LWS_CALLBACK_HTTP:
+        return on_request(wsi);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return 0;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return on_upgrade_request(wsi, in);
+    case LWS_CALLBACK_ESTABLISHED:
+        return on_established(wsi);
+    case LWS_CALLBACK_RECEIVE:
+    case LWS_CALLBACK_RECEIVE_PONG:
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return on_websocket(wsi, reason, in, len);
+    case LWS_CALLBACK_RAW_RX:
+        return on_garbage(wsi);
+    case LWS_CALLBACK_CLOSED:
+        on_gone(connection_of(wsi));
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        on_destroyed(wsi);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+const struct lws_protocols http_protocol = {.name = "http", .callback = on_event};
+
+/* The listener */
+
+bool http_has_room(void *owner)
+{
+    const struct server *server = owner;
+
+    return server->http_count < server->settings->max_http;
+}
+
+void http_accept(void *owner, int fd, const struct sockaddr_storage *address)
+{
+    struct server *server = owner;
+    struct http_connection *connection;
+    lws_sock_file_fd_type socket = {.sockfd = fd};
+    /* Closes the descriptor when it fails. */
+    struct lws *wsi = lws_adopt_descriptor_vhost(
+        loop_vhost(server->loop), LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET, socket, NULL, NULL);
+
+    if (wsi == NULL)
+        return;
+    connection = mem_new(sizeof(*connection));
+    connection->server = server;
+    listener_peer_name(address, connection->peer);
+    lws_set_opaque_user_data(wsi, connection);
+    server->http_count++;
+}

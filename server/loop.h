@@ -1,0 +1,77 @@
+/* The loop thread: libwebsockets' poll loop with one epoll set of ours inside it, timers, and one
+ * scratch that every socket is read into.
+ *
+ * libwebsockets owns the HTTP side. Every other descriptor (listeners, TCP clients, Postgres, the
+ * workers' eventfd, signals) is a `struct loop_watch` in our epoll set, whose own descriptor
+ * libwebsockets polls as one more file. */
+#ifndef SERVER_LOOP_H
+#define SERVER_LOOP_H
+
+#include "common/status.h"
+
+#include <libwebsockets.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+
+/* One descriptor in the epoll set; embed it. */
+struct loop_watch {
+    /* `events` as in epoll_wait(2). */
+    void (*on_ready)(struct loop_watch *watch, uint32_t events);
+    int fd;
+    uint32_t events; /* what is asked for now; read only */
+};
+
+/* A timer that fires once; embed it, zeroed. */
+struct loop_timer {
+    lws_sorted_usec_list_t sul;
+    void (*on_expired)(struct loop_timer *timer);
+};
+
+/* What the HTTP side needs. `protocol` is the callback of every HTTP and WebSocket connection and
+ * must outlive the loop, `user` comes back from loop_user(). */
+struct loop_http {
+    const struct lws_protocols *protocol;
+    void *user;
+    unsigned header_timeout_s; /* for a whole request head */
+    unsigned idle_timeout_s;   /* of a kept-alive connection */
+};
+
+/* Bytes in front of the scratch that a carrier may overwrite and restore to frame in place. */
+#define LOOP_HEADROOM ((size_t)LWS_PRE)
+#define LOOP_SCRATCH ((size_t)256 * 1024)
+
+struct loop *loop_new(const struct loop_http *http, struct error *error);
+/* Closes what libwebsockets still holds; watches must be gone. NULL-safe. */
+void loop_free(struct loop *loop);
+/* Runs until loop_stop(). */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+void *loop_user(struct lws *wsi);
+struct lws_vhost *loop_vhost(const struct loop *loop);
+
+/* False, with errno set, when the kernel refuses. `watch` has its fd and on_ready set. */
+bool loop_watch_add(struct loop *loop, struct loop_watch *watch, uint32_t events);
+/* Costs nothing when `events` is what is asked for already. */
+void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
+/* Before closing the descriptor. No event of this watch comes any more, not even one that the
+ * kernel has already reported. Harmless for a watch that was never added. */
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
+
+/* Replaces an earlier setting. A timer must be stopped before its memory goes. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, unsigned long ms);
+void loop_timer_stop(struct loop_timer *timer);
+
+/* LOOP_SCRATCH bytes with LOOP_HEADROOM in front, valid until the next read on the loop thread. */
+uint8_t *loop_scratch(struct loop *loop);
+/* Whether `data` lies in the scratch, so that its headroom exists. */
+bool loop_scratch_holds(const struct loop *loop, const uint8_t *data);
+/* A second buffer of the same shape, to frame what lies elsewhere. */
+uint8_t *loop_framing(struct loop *loop);
+
+/* Monotonic milliseconds. */
+uint64_t loop_now_ms(void);
+
+#endif

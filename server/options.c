@@ -1,0 +1,366 @@
+/* The option table of electric-proxy, and what no single row can check. */
+#include "server/options.h"
+
+#include <libpq-fe.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/url.h"
+
+#define FIELD(name) offsetof(struct server_settings, name)
+/* Descriptors beside those of connections: listeners, epoll, log, workers, control connection. */
+#define OTHER_DESCRIPTORS 64
+
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const password_methods[] = {"scram-sha-256", "md5", NULL};
+
+static bool parse_port(const char *text, unsigned *port)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value > 65535)
+        return false;
+    *port = (unsigned)value;
+    return true;
+}
+
+static bool parse_pg_proxy_port(const char *value, bool *tunnel, bool *tcp, unsigned *port)
+{
+    *port = 65432;
+    *tunnel = strncmp(value, "http", 4) == 0;
+    *tcp = strcmp(value, "http-only") != 0;
+    if (strcmp(value, "http") == 0 || strcmp(value, "http-only") == 0)
+        return true;
+    if (strncmp(value, "http:", 5) == 0)
+        value += 5;
+    return parse_port(value, port);
+}
+
+static bool check_pg_proxy_port(const char *value, struct error *error)
+{
+    bool tunnel, tcp;
+    unsigned port;
+
+    if (parse_pg_proxy_port(value, &tunnel, &tcp, &port))
+        return true;
+    (void)error_set(error, STATUS_USAGE, "22023",
+                    "\"%s\" is none of \"http\", \"http-only\", a port, or \"http:\" and a port",
+                    value);
+    return false;
+}
+
+static bool check_database_url(const char *value, struct error *error)
+{
+    char *why = NULL;
+    PQconninfoOption *parsed = PQconninfoParse(value, &why);
+
+    if (parsed == NULL) {
+        size_t len = why != NULL ? strcspn(why, "\n") : 0;
+
+        (void)error_set(error, STATUS_USAGE, "22023", "%.*s", (int)len, why != NULL ? why : "");
+    }
+    PQfreemem(why);
+    PQconninfoFree(parsed);
+    return parsed != NULL;
+}
+
+static bool check_relay(const char *value, struct error *error)
+{
+    char *host = NULL;
+    uint16_t port;
+    enum status status = url_split_host_port(value, &host, &port, error);
+
+    free(host);
+    return status == STATUS_OK;
+}
+
+static const struct option_spec rows[] = {
+    {.variable = "DATABASE_URL",
+     .type = OPTION_SECRET,
+     .offset = FIELD(database_url),
+     .check = check_database_url,
+     .value_name = "URL",
+     .help = "Postgres to migrate, a libpq URI with any of libpq's parameters; required unless "
+             "relaying"},
+    {.flag = "require-ssl",
+     .variable = "DATABASE_REQUIRE_SSL",
+     .type = OPTION_BOOL,
+     .preset = "true",
+     .offset = FIELD(require_ssl),
+     .help = "refuse clear text to Postgres; false prefers TLS; the URL's sslmode counts where "
+             "this is not set"},
+    {.flag = "database-ipv6",
+     .variable = "DATABASE_USE_IPV6",
+     .type = OPTION_BOOL,
+     .preset = "false",
+     .offset = FIELD(upstream_ipv6),
+     .help = "prefer IPv6 addresses of the Postgres host"},
+    {.flag = "shadow-databases",
+     .variable = "SHADOW_DATABASES",
+     .type = OPTION_STRING,
+     .preset = "prisma_migrate_shadow_db*",
+     .offset = FIELD(shadow_databases),
+     .value_name = "NAMES",
+     .help = "scratch databases that clients may name, comma-separated; a trailing * matches any "
+             "rest"},
+    {.variable = "PG_PROXY_PASSWORD",
+     .type = OPTION_SECRET,
+     .offset = FIELD(password),
+     .help = "password that migration tools log in with; required unless relaying"},
+    {.flag = "password-method",
+     .variable = "PG_PROXY_AUTH",
+     .type = OPTION_CHOICE,
+     .preset = "scram-sha-256",
+     .offset = FIELD(password_method),
+     .choices = password_methods,
+     .help = "how clients prove the password; md5 only for clients that know nothing better"},
+    {.flag = "http-port",
+     .variable = "HTTP_PORT",
+     .fallback = "PORT",
+     .type = OPTION_PORT,
+     .preset = "5133",
+     .offset = FIELD(http_port),
+     .help = "port for HTTP and the tunnel"},
+    {.flag = "pg-proxy-port",
+     .variable = "PG_PROXY_PORT",
+     .type = OPTION_STRING,
+     .preset = "http",
+     .offset = FIELD(pg_proxy_port),
+     .check = check_pg_proxy_port,
+     .value_name = "PORT",
+     .help = "http: tunnel, and TCP on 65432; N: TCP only; http:N: both; http-only: tunnel only"},
+    {.flag = "listen",
+     .variable = "LISTEN_ADDRESS",
+     .type = OPTION_STRING,
+     .offset = FIELD(listen),
+     .value_name = "ADDRESS",
+     .help = "addresses to listen on, comma-separated; without it all of both families"},
+    {.flag = "ipv6",
+     .variable = "ELECTRIC_USE_IPV6",
+     .type = OPTION_BOOL,
+     .preset = "true",
+     .offset = FIELD(listen_ipv6),
+     .help = "listen on IPv6 too"},
+    {.variable = "ELECTRIC_TUNNEL_TOKEN",
+     .type = OPTION_SECRET,
+     .offset = FIELD(tunnel_token),
+     .help = "when set, the tunnel needs it as Authorization: Bearer"},
+    {.flag = "allowed-origins",
+     .variable = "ALLOWED_ORIGINS",
+     .type = OPTION_STRING,
+     .offset = FIELD(allowed_origins),
+     .value_name = "ORIGINS",
+     .help = "origins of web pages that may open the tunnel, comma-separated; others are refused"},
+    {.flag = "relay",
+     .variable = "RELAY",
+     .type = OPTION_STRING,
+     .offset = FIELD(relay),
+     .check = check_relay,
+     .value_name = "HOST:PORT",
+     .help = "relay mode: tunnel to this one TCP address instead of proxying migrations"},
+    {.flag = "relay-without-auth",
+     .type = OPTION_BOOL,
+     .preset = "false",
+     .offset = FIELD(relay_without_auth),
+     .help = "relay for anyone who reaches the port, without ELECTRIC_TUNNEL_TOKEN"},
+    {.flag = "max-sessions",
+     .variable = "MAX_SESSIONS",
+     .type = OPTION_COUNT,
+     .preset = "500",
+     .offset = FIELD(max_sessions),
+     .min = 1,
+     .max = 100000,
+     .help = "clients at once"},
+    {.flag = "max-http",
+     .variable = "MAX_HTTP",
+     .type = OPTION_COUNT,
+     .preset = "1000",
+     .offset = FIELD(max_http),
+     .min = 1,
+     .max = 100000,
+     .help = "connections to the HTTP port at once, tunnels included"},
+    {.flag = "auth-timeout",
+     .variable = "AUTH_TIMEOUT",
+     .type = OPTION_SECONDS,
+     .preset = "10s",
+     .offset = FIELD(auth_timeout_ms),
+     .help = "time a client has to log in"},
+    {.flag = "drain-timeout",
+     .variable = "DRAIN_TIMEOUT",
+     .type = OPTION_SECONDS,
+     .preset = "30s",
+     .offset = FIELD(drain_timeout_ms),
+     .help = "time that sessions have to finish after SIGTERM"},
+    {.flag = "log-level",
+     .variable = "LOG_LEVEL",
+     .type = OPTION_CHOICE,
+     .preset = "info",
+     .offset = FIELD(log_level),
+     .choices = log_levels,
+     .help = "how much is logged"},
+    {.flag = "log-format",
+     .variable = "LOG_FORMAT",
+     .type = OPTION_CHOICE,
+     .preset = "text",
+     .offset = FIELD(log_format),
+     .choices = log_formats,
+     .help = "lines for people or for machines"},
+    {0},
+};
+
+const struct option_table server_option_table = {
+    .program = "electric-proxy",
+    .synopsis = "  electric-proxy\n"
+                "  electric-proxy --relay HOST:PORT\n",
+    .description = "The migrations proxy: Postgres migrations through a WebSocket or a TCP port, "
+                   "with the ELECTRIC statements.",
+    .examples = "  DATABASE_URL=postgresql://me@db/app PG_PROXY_PASSWORD=… electric-proxy\n"
+                "  ELECTRIC_TUNNEL_TOKEN=… electric-proxy --relay 127.0.0.1:5432\n",
+    .rows = rows,
+};
+
+/* Problems of several options together */
+
+/* Lines, as options_read() gives them. */
+static void complain(FILE *complaints, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void complain(FILE *complaints, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vfprintf(complaints, format, arguments);
+    va_end(arguments);
+    fputc('\n', complaints);
+}
+
+static bool is_set(const char *value)
+{
+    return value != NULL && *value != '\0';
+}
+
+static void check_relay_mode(const struct server_settings *settings, FILE *complaints)
+{
+    if (is_set(settings->database_url))
+        complain(complaints, "RELAY and DATABASE_URL exclude each other: a relay has no database");
+    if (is_set(settings->password))
+        complain(complaints, "RELAY and PG_PROXY_PASSWORD exclude each other: a relay checks no "
+                             "password, its destination does");
+    if (!is_set(settings->tunnel_token) && !settings->relay_without_auth)
+        complain(complaints, "RELAY needs ELECTRIC_TUNNEL_TOKEN, or --relay-without-auth when "
+                             "everyone who reaches the port may use it");
+    if (!settings->tunnel)
+        complain(complaints, "RELAY needs the tunnel, which PG_PROXY_PORT=%s turns off",
+                 settings->pg_proxy_port);
+}
+
+static void check_proxy_mode(const struct server_settings *settings, FILE *complaints)
+{
+    if (!is_set(settings->database_url))
+        complain(complaints, "DATABASE_URL is missing: the Postgres to migrate, for example "
+                             "postgresql://user:password@host:5432/app");
+    if (!is_set(settings->password))
+        complain(complaints,
+                 "PG_PROXY_PASSWORD is missing: the password that migration tools log in with");
+    if (settings->relay_without_auth)
+        complain(complaints, "--relay-without-auth needs --relay");
+    if (settings->tcp && settings->tcp_port == settings->http_port && settings->http_port != 0)
+        complain(complaints, "HTTP_PORT and PG_PROXY_PORT are both %u", settings->http_port);
+}
+
+static void check_descriptors(const struct server_settings *settings, FILE *complaints)
+{
+    struct rlimit limit;
+    rlim_t needed = settings->max_sessions * 2 + settings->max_http + OTHER_DESCRIPTORS;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_max < needed) {
+        complain(complaints,
+                 "MAX_SESSIONS and MAX_HTTP need %llu file descriptors, and the hard limit is %llu",
+                 (unsigned long long)needed, (unsigned long long)limit.rlim_max);
+        return;
+    }
+    /* Up to what is needed and no further: libwebsockets keeps tables of the limit's size. */
+    limit.rlim_cur = needed;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void derive(struct server_settings *settings, FILE *complaints)
+{
+    struct error error;
+
+    if (settings->pg_proxy_port == NULL)
+        return; /* the table's own complaint stands already */
+    (void)parse_pg_proxy_port(settings->pg_proxy_port, &settings->tunnel, &settings->tcp,
+                              &settings->tcp_port);
+    settings->require_ssl_given =
+        strcmp(options_source(&server_option_table, "DATABASE_REQUIRE_SSL"), "default") != 0;
+    if (is_set(settings->relay)) {
+        (void)url_split_host_port(settings->relay, &settings->relay_host, &settings->relay_port,
+                                  &error);
+        settings->tcp = false;
+        check_relay_mode(settings, complaints);
+    } else {
+        check_proxy_mode(settings, complaints);
+    }
+    check_descriptors(settings, complaints);
+}
+
+enum status server_settings_read(int argc, char **argv, struct server_settings *settings,
+                                 char **problems)
+{
+    char *text = NULL, *first = NULL;
+    size_t size = 0;
+    int positional = argc;
+    FILE *complaints = open_memstream(&text, &size);
+
+    *problems = NULL;
+    (void)options_read(&server_option_table, argc, argv, settings, &positional, &first);
+    if (first != NULL)
+        fputs(first, complaints);
+    if (positional < argc)
+        complain(complaints, "\"%s\": options begin with --", argv[positional]);
+    derive(settings, complaints);
+    (void)fclose(complaints);
+    free(first);
+    if (size == 0) {
+        free(text);
+        return STATUS_OK;
+    }
+    *problems = text;
+    return STATUS_USAGE;
+}
+
+void server_settings_clear(struct server_settings *settings)
+{
+    free(settings->relay_host);
+    settings->relay_host = NULL;
+    options_clear(&server_option_table, settings);
+}
+
+char *server_settings_database(const struct server_settings *settings)
+{
+    PQconninfoOption *parsed = PQconninfoParse(settings->database_url, NULL);
+    const char *name = NULL, *user = NULL;
+    char *copy;
+
+    for (PQconninfoOption *option = parsed; option != NULL && option->keyword != NULL; option++) {
+        if (strcmp(option->keyword, "dbname") == 0)
+            name = option->val;
+        else if (strcmp(option->keyword, "user") == 0)
+            user = option->val;
+    }
+    /* As libpq: no database means the user's name. */
+    copy = mem_copy_string(is_set(name) ? name : is_set(user) ? user : "postgres");
+    PQconninfoFree(parsed);
+    return copy;
+}

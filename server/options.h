@@ -1,0 +1,57 @@
+/* The settings of electric-proxy and the table they are read by. */
+#ifndef SERVER_OPTIONS_H
+#define SERVER_OPTIONS_H
+
+#include "common/options.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum password_method { PASSWORD_SCRAM, PASSWORD_MD5 };
+
+struct server_settings {
+    /* Postgres */
+    char *database_url;
+    bool require_ssl;
+    bool require_ssl_given; /* set by hand: then it overrules the URL's sslmode */
+    bool upstream_ipv6;
+    char *shadow_databases;
+    /* Entrances */
+    char *listen;
+    bool listen_ipv6;
+    unsigned http_port;
+    char *pg_proxy_port;
+    bool tunnel;       /* from pg_proxy_port: /proxy is served */
+    bool tcp;          /* from pg_proxy_port: there is a TCP port */
+    unsigned tcp_port; /* from pg_proxy_port */
+    char *password;
+    int password_method; /* enum password_method */
+    char *tunnel_token;
+    char *allowed_origins;
+    /* Relay mode */
+    char *relay;
+    char *relay_host; /* from relay */
+    uint16_t relay_port;
+    bool relay_without_auth;
+    /* Limits */
+    unsigned long max_sessions;
+    unsigned long max_http;
+    unsigned long auth_timeout_ms;
+    unsigned long drain_timeout_ms;
+    /* Log */
+    int log_level;
+    int log_format;
+};
+
+extern const struct option_table server_option_table;
+
+/* Reads and checks everything; `problems` as in options_read(). */
+enum status server_settings_read(int argc, char **argv, struct server_settings *settings,
+                                 char **problems);
+void server_settings_clear(struct server_settings *settings);
+
+/* The database that DATABASE_URL names (or implies); owned by the caller. */
+char *server_settings_database(const struct server_settings *settings);
+
+#endif

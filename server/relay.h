@@ -1,0 +1,16 @@
+/* Relay mode: one client stream joined to a new TCP connection to the configured address. */
+#ifndef SERVER_RELAY_H
+#define SERVER_RELAY_H
+
+struct relay;
+struct server;
+struct stream;
+struct stream_events;
+
+/* For a client that has just come in. The caller gives its stream `events` and the relay as owner,
+ * then calls relay_start(). The relay frees itself when both ends are gone. */
+struct relay *relay_new(struct server *server, struct stream *client, const char *peer);
+const struct stream_events *relay_client_events(void);
+void relay_start(struct relay *relay);
+
+#endif

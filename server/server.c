@@ -1,0 +1,253 @@
+/* Puts a server together, runs it, drains it. */
+#include "server/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "server/dial.h"
+#include "server/http.h"
+#include "server/listener.h"
+#include "server/loop.h"
+#include "server/websocket.h"
+#include "server/worker.h"
+
+enum { WORKERS = 4, HTTP_IDLE_TIMEOUT_S = 60, TERMINATE_GRACE_MS = 5000 };
+/* Deeply nested SQL overflows the parser's usual stack; only touched pages are committed. */
+#define WORKER_STACK (256UL * 1024 * 1024)
+
+/* What only this file needs to know of a running server. */
+struct runner {
+    struct server server; /* first */
+    struct listener *http;
+    struct loop_watch signals;
+    struct loop_watch jobs;
+    struct loop_timer deadline;
+    bool terminated;
+};
+
+/* Clients */
+
+bool server_has_room(const struct server *server)
+{
+    return server->client_count < server->settings->max_sessions;
+}
+
+void server_client_add(struct server *server, struct server_client *client)
+{
+    client->next = server->clients;
+    client->previous = NULL;
+    if (client->next != NULL)
+        client->next->previous = client;
+    server->clients = client;
+    server->client_count++;
+}
+
+void server_client_remove(struct server *server, struct server_client *client)
+{
+    if (client->next != NULL)
+        client->next->previous = client->previous;
+    if (client->previous != NULL)
+        client->previous->next = client->next;
+    else
+        server->clients = client->next;
+    server->client_count--;
+    if (server->draining && server->clients == NULL)
+        loop_stop(server->loop);
+}
+
+/* The drain */
+
+static void terminate_clients(struct server *server)
+{
+    struct error error;
+
+    (void)error_set(&error, STATUS_CLOSED, "57P01",
+                    "terminating connection due to administrator command");
+    for (struct server_client *client = server->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        client->terminate(client, &error);
+    }
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+    struct runner *runner = lws_container_of(timer, struct runner, deadline);
+    struct server *server = &runner->server;
+
+    if (runner->terminated) {
+        loop_stop(server->loop);
+        return;
+    }
+    runner->terminated = true;
+    log_info(NULL, "closing %lu remaining connection%s", server->client_count,
+             server->client_count == 1 ? "" : "s");
+    loop_timer_set(server->loop, timer, TERMINATE_GRACE_MS);
+    terminate_clients(server);
+}
+
+static void close_listeners(struct runner *runner)
+{
+    listener_close(runner->http);
+    runner->http = NULL;
+}
+
+static void drain(struct runner *runner)
+{
+    struct server *server = &runner->server;
+
+    server->draining = true;
+    log_info(NULL, "shutting down; %lu connection%s to finish", server->client_count,
+             server->client_count == 1 ? "" : "s");
+    if (server->clients == NULL)
+        loop_stop(server->loop);
+    else
+        loop_timer_set(server->loop, &runner->deadline, server->settings->drain_timeout_ms);
+}
+
+static void on_signal(struct loop_watch *watch, uint32_t events)
+{
+    struct runner *runner = lws_container_of(watch, struct runner, signals);
+    struct signalfd_siginfo info;
+
+    (void)events;
+    while (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (runner->server.draining)
+            loop_stop(runner->server.loop);
+        else
+            drain(runner);
+    }
+}
+
+static void on_jobs_done(struct loop_watch *watch, uint32_t events)
+{
+    (void)events;
+    worker_pool_collect(lws_container_of(watch, struct runner, jobs)->server.workers);
+}
+
+/* Putting it together */
+
+static enum status watch_signals(struct runner *runner, struct error *error)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    runner->signals = (struct loop_watch){.on_ready = on_signal,
+                                          .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
+    if (runner->signals.fd >= 0 && loop_watch_add(runner->server.loop, &runner->signals, EPOLLIN))
+        return STATUS_OK;
+    return error_set(error, STATUS_SYSTEM, "53000", "could not watch signals: %s", strerror(errno));
+}
+
+static enum status start_workers(struct runner *runner, struct error *error)
+{
+    struct server *server = &runner->server;
+
+    server->workers = worker_pool_new(WORKERS, WORKER_STACK);
+    if (server->workers == NULL)
+        return error_set(error, STATUS_SYSTEM, "53000", "could not start worker threads: %s",
+                         strerror(errno));
+    runner->jobs =
+        (struct loop_watch){.on_ready = on_jobs_done, .fd = worker_pool_fd(server->workers)};
+    if (loop_watch_add(server->loop, &runner->jobs, EPOLLIN))
+        return STATUS_OK;
+    return error_set(error, STATUS_SYSTEM, "53000", "could not watch the workers: %s",
+                     strerror(errno));
+}
+
+static enum status start_loop(struct runner *runner, struct error *error)
+{
+    struct server *server = &runner->server;
+    unsigned long header_timeout_s = (server->settings->auth_timeout_ms + 999) / 1000;
+    const struct loop_http http = {
+        .protocol = &http_protocol,
+        .user = server,
+        .header_timeout_s = header_timeout_s > 0 ? (unsigned)header_timeout_s : 60,
+        .idle_timeout_s = HTTP_IDLE_TIMEOUT_S,
+    };
+
+    server->loop = loop_new(&http, error);
+    if (server->loop == NULL)
+        return STATUS_SYSTEM;
+    server->watchdog = websocket_watchdog_new(server->loop);
+    return STATUS_OK;
+}
+
+static enum status listen_http(struct runner *runner, struct error *error)
+{
+    const struct server_settings *settings = runner->server.settings;
+    const struct listener_options options = {
+        .purpose = "HTTP",
+        .variable = "HTTP_PORT",
+        .addresses = settings->listen,
+        .ipv6 = settings->listen_ipv6,
+        .port = settings->http_port,
+        .has_room = http_has_room,
+        .on_accept = http_accept,
+        .owner = &runner->server,
+    };
+
+    return listener_open(runner->server.loop, &options, &runner->http, error);
+}
+
+static enum status start(struct runner *runner, struct error *error)
+{
+    struct server *server = &runner->server;
+    const struct server_settings *settings = server->settings;
+    enum status status;
+
+    /* Signals first, so that workers inherit them blocked. */
+    if ((status = start_loop(runner, error)) != STATUS_OK ||
+        (status = watch_signals(runner, error)) != STATUS_OK ||
+        (status = start_workers(runner, error)) != STATUS_OK)
+        return status;
+    if (settings->relay_host != NULL)
+        server->relay = dial_target_new(settings->relay_host, settings->relay_port);
+    return listen_http(runner, error);
+}
+
+static void stop(struct runner *runner)
+{
+    struct server *server = &runner->server;
+
+    close_listeners(runner);
+    if (server->loop != NULL)
+        loop_timer_stop(&runner->deadline);
+    worker_pool_free(server->workers);
+    loop_free(server->loop);
+    dial_target_free(server->relay);
+    if (runner->signals.fd >= 0)
+        close(runner->signals.fd);
+}
+
+int server_run(const struct server_settings *settings)
+{
+    struct runner runner = {.server = {.settings = settings}, .signals.fd = -1, .jobs.fd = -1};
+    struct error error = {0};
+    enum status status;
+
+    /* A write to a peer that has gone is an error code here, not a signal. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    runner.deadline.on_expired = on_deadline;
+    status = start(&runner, &error);
+    if (status == STATUS_OK) {
+        if (runner.server.relay != NULL)
+            log_info(NULL, "ready");
+        loop_run(runner.server.loop);
+        log_info(NULL, "stopped");
+    } else {
+        log_error(NULL, "%s", error.message);
+    }
+    stop(&runner);
+    return status == STATUS_OK ? 0 : 2;
+}

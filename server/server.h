@@ -1,0 +1,52 @@
+/* One running server: what its connections share, and its drain. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "common/status.h"
+#include "server/options.h"
+#include "server/proxy/session.h"
+
+#include <stdbool.h>
+
+struct control;
+struct dial_target;
+struct listener;
+struct loop;
+struct stream;
+struct websocket_watchdog;
+struct worker_pool;
+
+/* One client, relayed or a session; embed it. */
+struct server_client {
+    struct server_client *next, *previous;
+    /* The drain is over: tell the client why, then close. May end in server_client_remove(). */
+    void (*terminate)(struct server_client *client, const struct error *error);
+};
+
+struct server {
+    const struct server_settings *settings;
+    struct loop *loop;
+    struct worker_pool *workers;
+    struct websocket_watchdog *watchdog;
+    struct dial_target *relay; /* relay mode, else NULL */
+    struct control *control;   /* proxy mode, else NULL */
+    struct session_settings session;
+    struct server_client *clients;
+    unsigned long client_count;
+    unsigned long http_count;    /* connections on the HTTP port, WebSockets included */
+    unsigned long unready_count; /* clients that have not authenticated yet */
+    unsigned long long last_id;
+    bool draining;
+};
+
+/* Runs until a signal ends it; the exit code. */
+int server_run(const struct server_settings *settings);
+
+/* A client has come in at `entrance`; sets the stream's owner through the functions given, since
+ * a WebSocket exists before its owner does. */
+bool server_has_room(const struct server *server);
+void server_client_add(struct server *server, struct server_client *client);
+/* The last one to go ends a draining server. */
+void server_client_remove(struct server *server, struct server_client *client);
+
+#endif

@@ -1,0 +1,17 @@
+/* Whether an upgrade request on the tunnel's path is granted (RFC 6455 section 4.2). */
+#ifndef SERVER_UPGRADE_H
+#define SERVER_UPGRADE_H
+
+#include <libwebsockets.h>
+
+struct reply;
+struct server;
+
+/* NULL when granted, else the refusal, which lives as long as the program. Everything that
+ * libwebsockets would drop without a word is refused here with one. */
+const struct reply *upgrade_check(const struct server *server, struct lws *wsi);
+
+/* For any request on the path while the tunnel is turned off. */
+const struct reply *upgrade_disabled_reply(void);
+
+#endif
