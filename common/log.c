@@ -204,7 +204,7 @@ __attribute__((format(printf, 3, 0))) static void log_line(enum log_level level,
                                                            const char *format, va_list arguments)
 {
     static const struct log_context nobody;
-    int saved = errno; /* for %m, and for callers that look at it after logging */
+    int saved = errno; /* callers may look at it after logging */
     char text[TEXT_MAX];
     struct line line;
 
