@@ -1,0 +1,669 @@
+/* Sessions against a host that only records. Every script also runs byte by byte. */
+#include "server/pgwire/decode.h"
+#include "server/pgwire/encode.h"
+#include "server/pgwire/startup.h"
+#include "server/proxy/session.h"
+#include "server/proxy/statement.h"
+#include "tests/support/suite.h"
+
+#include "common/memory.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LITERAL(text) bytes_of(text, sizeof(text) - 1)
+
+/* What the session did. */
+static struct {
+    struct buffer client, upstream;
+    char closed[128];
+    char asked[64], database[64];
+    char parameters[256];
+    bool connecting, paused, upstream_full, finished;
+    unsigned long timer;
+    uint32_t cancelled;
+    struct statement_job *job;
+} host;
+
+static struct session *session;
+static bool byte_by_byte;
+
+static void on_send_client(void *context, struct bytes data)
+{
+    (void)context;
+    ck_assert(buffer_append(&host.client, data));
+}
+
+static void on_send_upstream(void *context, struct bytes data)
+{
+    (void)context;
+    ck_assert(buffer_append(&host.upstream, data));
+}
+
+static bool on_upstream_is_full(void *context)
+{
+    (void)context;
+    return host.upstream_full;
+}
+
+static void on_finish_upstream(void *context)
+{
+    (void)context;
+    host.finished = true;
+}
+
+static void on_pause_client(void *context, bool paused)
+{
+    (void)context;
+    host.paused = paused;
+}
+
+static void on_connect(void *context, const struct session_target *target)
+{
+    (void)context;
+    host.connecting = true;
+    snprintf(host.asked, sizeof host.asked, "%s",
+             target->asked_database != NULL ? target->asked_database : "");
+    snprintf(host.database, sizeof host.database, "%s",
+             target->database != NULL ? target->database : "");
+    host.parameters[0] = '\0';
+    for (const char *const *at = target->parameters; *at != NULL; at++) {
+        strcat(host.parameters, *at);
+        strcat(host.parameters, ";");
+    }
+}
+
+static void on_cancel(void *context, uint32_t pid, struct bytes key)
+{
+    (void)context;
+    ck_assert_uint_eq(key.len, 4);
+    host.cancelled = pid;
+}
+
+static void on_defer(void *context, struct statement_job *job)
+{
+    (void)context;
+    host.job = job;
+}
+
+static void on_set_timer(void *context, unsigned long ms)
+{
+    (void)context;
+    host.timer = ms;
+}
+
+static void on_authenticated(void *context, bool success)
+{
+    (void)context;
+    (void)success;
+}
+
+static void on_close(void *context, const char *reason)
+{
+    (void)context;
+    snprintf(host.closed, sizeof host.closed, "%s", reason);
+}
+
+static const struct session_host host_ops = {
+    .send_client = on_send_client,
+    .send_upstream = on_send_upstream,
+    .upstream_is_full = on_upstream_is_full,
+    .finish_upstream = on_finish_upstream,
+    .pause_client = on_pause_client,
+    .connect = on_connect,
+    .cancel = on_cancel,
+    .defer = on_defer,
+    .set_timer = on_set_timer,
+    .authenticated = on_authenticated,
+    .close = on_close,
+};
+
+static const struct session_settings settings = {
+    .md5_password = "secret",
+    .database = "main",
+    .shadow_databases = "prisma_migrate_shadow_db*",
+    .auth_timeout_ms = 10000,
+    .query_max = 64 * 1024 * 1024,
+};
+
+static void begin(void)
+{
+    memset(&host, 0, sizeof host);
+    buffer_init(&host.client, 256u * 1024 * 1024);
+    buffer_init(&host.upstream, 256u * 1024 * 1024);
+    session = session_new(&settings, &host_ops, &host, 1, "test", SESSION_TCP, false);
+    session_start(session);
+}
+
+static void end(void)
+{
+    session_free(session);
+    buffer_clear(&host.client);
+    buffer_clear(&host.upstream);
+}
+
+typedef void feed(struct session *session, struct bytes data);
+
+static void deliver(feed *feed_session, struct bytes data)
+{
+    if (!byte_by_byte) {
+        feed_session(session, data);
+        return;
+    }
+    for (size_t i = 0; i < data.len; i++)
+        feed_session(session, bytes_of(data.data + i, 1));
+}
+
+static void from_client(struct bytes data)
+{
+    deliver(session_client_bytes, data);
+}
+
+static void from_server(struct bytes data)
+{
+    deliver(session_upstream_bytes, data);
+}
+
+static void from_client_message(uint8_t type, struct bytes body)
+{
+    struct buffer out;
+    size_t mark;
+
+    buffer_init(&out, 64u * 1024 * 1024);
+    mark = pgwire_begin(&out, type);
+    buffer_append(&out, body);
+    pgwire_end(&out, mark);
+    from_client(buffer_peek(&out));
+    buffer_clear(&out);
+}
+
+static void send_query(const char *sql)
+{
+    from_client_message(PGWIRE_QUERY, bytes_of(sql, strlen(sql) + 1));
+}
+
+static void md5_hex(const void *data, size_t len, char hex[33])
+{
+    unsigned char digest[16];
+
+    ck_assert_int_eq(EVP_Digest(data, len, digest, NULL, EVP_md5(), NULL), 1);
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + i * 2, 3, "%02x", digest[i]);
+}
+
+static void answer_md5(const char *password, const char *user)
+{
+    struct bytes sent = buffer_peek(&host.client);
+    char inner[128], hex[33], answer[64] = "md5";
+
+    ck_assert_uint_eq(sent.len, 13);
+    snprintf(inner, sizeof inner, "%s%s", password, user);
+    md5_hex(inner, strlen(inner), hex);
+    memcpy(inner, hex, 32);
+    memcpy(inner + 32, sent.data + 9, 4);
+    md5_hex(inner, 36, answer + 3);
+    buffer_clear(&host.client);
+    from_client_message(PGWIRE_PASSWORD, bytes_of(answer, strlen(answer) + 1));
+}
+
+static void start(const char *parameters, size_t len)
+{
+    struct buffer out;
+
+    buffer_init(&out, STARTUP_PACKET_MAX);
+    buffer_append_u32(&out, (uint32_t)(8 + len + 1));
+    buffer_append_u32(&out, 3u << 16);
+    buffer_append(&out, bytes_of(parameters, len));
+    buffer_append_u8(&out, 0);
+    from_client(buffer_peek(&out));
+    buffer_clear(&out);
+}
+#define START(parameters) start(parameters, sizeof(parameters) - 1)
+
+static void upstream_ready_with(bool asked_exists)
+{
+    static const char *const parameters[] = {"client_encoding", "UTF8",
+                                             "standard_conforming_strings", "on", NULL};
+
+    ck_assert(host.connecting);
+    session_upstream_ready(session, &(struct session_upstream){
+                                        .pid = 77,
+                                        .secret = 0x01020304,
+                                        .parameters = parameters,
+                                        .asked_database_exists = asked_exists,
+                                    });
+}
+
+/* A session in which messages flow. */
+static void begin_ready(void)
+{
+    begin();
+    START("user\0me\0database\0main\0");
+    answer_md5("secret", "me");
+    upstream_ready_with(false);
+    ck_assert_str_eq(session_state_name(session), "ready");
+    buffer_clear(&host.client);
+}
+
+static void client_got(struct bytes expected)
+{
+    struct bytes got = buffer_peek(&host.client);
+
+    ck_assert_msg(bytes_equal(got, expected), "got %zu bytes: %.*s", got.len, (int)got.len,
+                  got.data);
+    buffer_clear(&host.client);
+}
+
+static void upstream_got(struct bytes expected)
+{
+    struct bytes got = buffer_peek(&host.upstream);
+
+    ck_assert_msg(bytes_equal(got, expected), "got %zu bytes: %.*s", got.len, (int)got.len,
+                  got.data);
+    buffer_clear(&host.upstream);
+}
+
+static bool client_got_text(const char *text)
+{
+    struct bytes got = buffer_peek(&host.client);
+
+    return got.len > 0 && memmem(got.data, got.len, text, strlen(text)) != NULL;
+}
+
+START_TEST(encryption_is_declined_once_each)
+{
+    byte_by_byte = _i;
+    begin();
+    from_client(LITERAL("\0\0\0\x08\x04\xd2\x16\x30"));
+    from_client(LITERAL("\0\0\0\x08\x04\xd2\x16\x2f"));
+    client_got(LITERAL("NN"));
+    from_client(LITERAL("\0\0\0\x08\x04\xd2\x16\x2f"));
+    ck_assert_str_ne(host.closed, "");
+    end();
+}
+END_TEST
+
+START_TEST(bytes_behind_ssl_request_are_a_violation)
+{
+    byte_by_byte = false;
+    begin();
+    from_client(LITERAL("\0\0\0\x08\x04\xd2\x16\x2f\0\0"));
+    ck_assert(client_got_text("unencrypted data after SSL request"));
+    ck_assert_str_ne(host.closed, "");
+    end();
+}
+END_TEST
+
+START_TEST(foreign_protocols_are_closed_without_a_word)
+{
+    byte_by_byte = _i;
+    begin();
+    from_client(LITERAL("GET /"));
+    ck_assert_str_eq(host.closed, "not a Postgres client");
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    ck_assert(!host.connecting);
+    end();
+}
+END_TEST
+
+START_TEST(a_login_leads_upstream_and_then_to_a_welcome)
+{
+    byte_by_byte = _i;
+    begin();
+    START("user\0me\0database\0main\0application_name\0psql\0");
+    answer_md5("secret", "me");
+    ck_assert_str_eq(host.asked, "");
+    ck_assert_str_eq(host.parameters, "application_name;psql;");
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    upstream_ready_with(false);
+    client_got(LITERAL("R\0\0\0\x08\0\0\0\0"
+                       "S\0\0\0\x19"
+                       "client_encoding\0UTF8\0"
+                       "S\0\0\0\x23"
+                       "standard_conforming_strings\0on\0"
+                       "K\0\0\0\x0c\0\0\0\x4d\1\2\3\4"
+                       "Z\0\0\0\x05I"));
+    ck_assert_str_eq(session_state_name(session), "ready");
+    end();
+}
+END_TEST
+
+START_TEST(a_wrong_password_is_answered_late)
+{
+    byte_by_byte = _i;
+    begin();
+    START("user\0me\0database\0main\0");
+    answer_md5("wrong", "me");
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    ck_assert_uint_eq(host.timer, 1000);
+    session_timer(session);
+    ck_assert(client_got_text("password authentication failed for user \"me\""));
+    ck_assert(client_got_text("C28P01"));
+    ck_assert(!host.connecting);
+    end();
+}
+END_TEST
+
+START_TEST(another_database_that_exists_is_refused)
+{
+    byte_by_byte = _i;
+    begin();
+    START("user\0me\0database\0other\0");
+    answer_md5("secret", "me");
+    ck_assert_str_eq(host.asked, "other");
+    upstream_ready_with(true);
+    ck_assert(client_got_text("C3D000"));
+    ck_assert(client_got_text("serves database \"main\""));
+    ck_assert_str_ne(host.closed, "");
+    end();
+}
+END_TEST
+
+START_TEST(a_database_that_does_not_exist_is_noticed)
+{
+    begin();
+    START("user\0me\0database\0other\0");
+    answer_md5("secret", "me");
+    upstream_ready_with(false);
+    ck_assert(client_got_text("database \"other\" does not exist"));
+    ck_assert_str_eq(session_state_name(session), "ready");
+    end();
+}
+END_TEST
+
+START_TEST(a_shadow_database_is_connected_to)
+{
+    begin();
+    START("user\0me\0database\0prisma_migrate_shadow_db_1\0");
+    answer_md5("secret", "me");
+    ck_assert_str_eq(host.database, "prisma_migrate_shadow_db_1");
+    ck_assert_int_eq(session_mode(session), SESSION_SHADOW);
+    end();
+}
+END_TEST
+
+START_TEST(replication_and_foreign_settings_are_refused)
+{
+#define PARAMETERS(text)       \
+    {                          \
+        text, sizeof(text) - 1 \
+    }
+    static const struct {
+        const char *parameters;
+        size_t len;
+    } cases[] = {
+        PARAMETERS("user\0me\0replication\0database\0"),
+        PARAMETERS("user\0me\0electric.proxied\0x\0"),
+        PARAMETERS("user\0me\0options\0-c electric.proxied=x\0"),
+        PARAMETERS("user\0me\0options\0-d 5\0"),
+    };
+#undef PARAMETERS
+
+    byte_by_byte = false;
+    begin();
+    start(cases[_i].parameters, cases[_i].len);
+    ck_assert(client_got_text("C0A000"));
+    ck_assert_str_ne(host.closed, "");
+    end();
+}
+END_TEST
+
+START_TEST(options_are_taken_apart)
+{
+    begin();
+    START("user\0me\0options\0-c search_path=a\\ b --work-mem=4MB -cTimeZone=UTC\0");
+    answer_md5("secret", "me");
+    ck_assert_str_eq(host.parameters, "search_path;a b;work_mem;4MB;TimeZone;UTC;");
+    end();
+}
+END_TEST
+
+START_TEST(a_newer_minor_version_is_negotiated)
+{
+    byte_by_byte = _i;
+    begin();
+    from_client(LITERAL("\0\0\0\x23\0\3\0\2user\0me\0_pq_.x\0"
+                        "1\0replica\0\0\0"));
+    ck_assert(client_got_text("v"));
+    ck_assert(client_got_text("_pq_.x"));
+    end();
+}
+END_TEST
+
+START_TEST(a_cancel_request_is_passed_on)
+{
+    byte_by_byte = _i;
+    begin();
+    from_client(LITERAL("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x2a\xde\xad\xbe\xef"));
+    ck_assert_uint_eq(host.cancelled, 42);
+    ck_assert_str_ne(host.closed, "");
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    end();
+}
+END_TEST
+
+START_TEST(a_full_server_says_so_once_the_client_listens)
+{
+    struct error full;
+
+    begin();
+    error_set(&full, STATUS_FULL, "53300", "sorry, too many clients already");
+    session_terminate(session, &full);
+    ck_assert_str_eq(host.closed, "");
+    START("user\0me\0");
+    ck_assert(client_got_text("C53300"));
+    ck_assert_str_ne(host.closed, "");
+    end();
+}
+END_TEST
+
+START_TEST(messages_pass_unchanged_both_ways)
+{
+    static const char up[] = "Q\0\0\0\x0dSELECT 1\0"
+                             "P\0\0\0\x08\0\0\0\0"
+                             "d\0\0\0\x06xy"
+                             "?\0\0\0\x04"
+                             "H\0\0\0\x04";
+    static const char down[] = "T\0\0\0\x06\0\0"
+                               "D\0\0\0\x06\0\0"
+                               "C\0\0\0\x0dSELECT 1\0"
+                               "N\0\0\0\x08Mx\0\0"
+                               "S\0\0\0\x08"
+                               "a\0b\0"
+                               "E\0\0\0\x08Mx\0\0"
+                               "Z\0\0\0\x05I";
+
+    byte_by_byte = _i;
+    begin_ready();
+    from_client(bytes_of(up, sizeof up - 1));
+    upstream_got(bytes_of(up, sizeof up - 1));
+    from_server(bytes_of(down, sizeof down - 1));
+    client_got(bytes_of(down, sizeof down - 1));
+    end();
+}
+END_TEST
+
+START_TEST(ddlx_is_rewritten_and_tagged)
+{
+    byte_by_byte = _i;
+    begin_ready();
+    send_query("ELECTRIC ENABLE t");
+    upstream_got(LITERAL("Q\0\0\0\x1f"
+                         "CALL electric.enable(E't')\0"));
+    from_server(LITERAL("C\0\0\0\x09"
+                        "CALL\0"
+                        "Z\0\0\0\x05I"));
+    client_got(LITERAL("C\0\0\0\x14"
+                       "ELECTRIC ENABLE\0"
+                       "Z\0\0\0\x05I"));
+    end();
+}
+END_TEST
+
+START_TEST(parse_is_rewritten_and_keeps_its_types)
+{
+    static const char parse[] = "s\0ELECTRIC ENABLE t\0\0\1\0\0\0\x17";
+
+    byte_by_byte = _i;
+    begin_ready();
+    from_client_message(PGWIRE_PARSE, bytes_of(parse, sizeof parse - 1));
+    upstream_got(LITERAL("P\0\0\0\x27s\0CALL electric.enable(E't')\0\0\1\0\0\0\x17"));
+    end();
+}
+END_TEST
+
+START_TEST(a_position_behind_a_rewritten_statement_is_mapped_back)
+{
+    byte_by_byte = _i;
+    begin_ready();
+    send_query("ELECTRIC ENABLE t; SELEC 1");
+    /* CALL electric.enable(E't'); SELEC 1 */
+    from_server(LITERAL("E\0\0\0\x0bP29\0M\0\0"));
+    client_got(LITERAL("E\0\0\0\x0bP20\0M\0\0"));
+    end();
+}
+END_TEST
+
+/* A Query of `len` bytes of text that begins with `sql`. */
+static char *long_query(const char *sql, size_t len)
+{
+    char *text = mem_new(len + 1);
+
+    memset(text, ' ', len);
+    memcpy(text, sql, strlen(sql));
+    return text;
+}
+
+START_TEST(long_texts_are_examined_elsewhere_and_order_is_kept)
+{
+    char *text = long_query("ELECTRIC ENABLE t", 3 * 1024 * 1024);
+    struct statement_job *job;
+    struct bytes got;
+
+    byte_by_byte = false;
+    begin_ready();
+    send_query(text);
+    send_query("SELECT 2");
+    ck_assert_uint_eq(buffer_len(&host.upstream), 0);
+    ck_assert(host.paused);
+    job = host.job;
+    ck_assert_ptr_nonnull(job);
+    statement_job_run(job);
+    host.upstream_full = true;
+    session_job_done(session, job);
+    ck_assert_uint_eq(buffer_len(&host.upstream), 0);
+    ck_assert(host.paused);
+    host.upstream_full = false;
+    session_upstream_drained(session);
+    ck_assert(!host.paused);
+    got = buffer_peek(&host.upstream);
+    ck_assert(bytes_starts_with(bytes_skip(got, 5), "CALL electric.enable"));
+    ck_assert(bytes_equal(bytes_skip(got, got.len - 14), LITERAL("Q\0\0\0\x0dSELECT 2\0")));
+    from_server(LITERAL("C\0\0\0\x09"
+                        "CALL\0"));
+    client_got(LITERAL("C\0\0\0\x14"
+                       "ELECTRIC ENABLE\0"));
+    free(text);
+    end();
+}
+END_TEST
+
+START_TEST(a_session_may_end_while_its_text_is_examined)
+{
+    char *text = long_query("SELECT 1", 100 * 1024);
+
+    byte_by_byte = false;
+    begin_ready();
+    send_query(text);
+    session_upstream_end(session);
+    ck_assert_str_ne(host.closed, "");
+    statement_job_run(host.job);
+    session_job_done(session, host.job);
+    free(text);
+    end();
+}
+END_TEST
+
+START_TEST(upstreams_loss_is_told_at_a_message_boundary)
+{
+    byte_by_byte = _i;
+    begin_ready();
+    session_upstream_end(session);
+    ck_assert(client_got_text("C08006"));
+    end();
+    begin_ready();
+    from_server(LITERAL("D\0\0\0\x20half"));
+    buffer_clear(&host.client);
+    session_upstream_end(session);
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    ck_assert_str_ne(host.closed, "");
+    end();
+}
+END_TEST
+
+START_TEST(the_end_after_terminate_is_no_loss)
+{
+    byte_by_byte = _i;
+    begin_ready();
+    from_client(LITERAL("X\0\0\0\x04"));
+    upstream_got(LITERAL("X\0\0\0\x04"));
+    session_client_end(session);
+    ck_assert(host.finished);
+    session_upstream_end(session);
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    ck_assert_str_eq(host.closed, "client disconnected");
+    end();
+}
+END_TEST
+
+START_TEST(a_drain_tells_the_client_why)
+{
+    struct error error;
+
+    byte_by_byte = false;
+    begin_ready();
+    error_set(&error, STATUS_CLOSED, "57P01",
+              "terminating connection due to administrator command");
+    session_terminate(session, &error);
+    ck_assert(client_got_text("C57P01"));
+    ck_assert_str_ne(host.closed, "");
+    end();
+}
+END_TEST
+
+START_TEST(silence_before_login_has_its_deadline)
+{
+    begin();
+    ck_assert_uint_eq(host.timer, 10000);
+    session_timer(session);
+    ck_assert_str_eq(host.closed, "no start-up packet in time");
+    end();
+    begin();
+    START("user\0me\0");
+    buffer_clear(&host.client);
+    session_timer(session);
+    ck_assert(client_got_text("canceling authentication due to timeout"));
+    end();
+}
+END_TEST
+
+SUITE("session", LOOP(encryption_is_declined_once_each, 0, 2),
+      TEST(bytes_behind_ssl_request_are_a_violation),
+      LOOP(foreign_protocols_are_closed_without_a_word, 0, 2),
+      LOOP(a_login_leads_upstream_and_then_to_a_welcome, 0, 2),
+      LOOP(a_wrong_password_is_answered_late, 0, 2),
+      LOOP(another_database_that_exists_is_refused, 0, 2),
+      TEST(a_database_that_does_not_exist_is_noticed), TEST(a_shadow_database_is_connected_to),
+      LOOP(replication_and_foreign_settings_are_refused, 0, 4), TEST(options_are_taken_apart),
+      LOOP(a_newer_minor_version_is_negotiated, 0, 2), LOOP(a_cancel_request_is_passed_on, 0, 2),
+      TEST(a_full_server_says_so_once_the_client_listens),
+      LOOP(messages_pass_unchanged_both_ways, 0, 2), LOOP(ddlx_is_rewritten_and_tagged, 0, 2),
+      LOOP(parse_is_rewritten_and_keeps_its_types, 0, 2),
+      LOOP(a_position_behind_a_rewritten_statement_is_mapped_back, 0, 2),
+      TEST(long_texts_are_examined_elsewhere_and_order_is_kept),
+      TEST(a_session_may_end_while_its_text_is_examined),
+      LOOP(upstreams_loss_is_told_at_a_message_boundary, 0, 2),
+      LOOP(the_end_after_terminate_is_no_loss, 0, 2), TEST(a_drain_tells_the_client_why),
+      TEST(silence_before_login_has_its_deadline))

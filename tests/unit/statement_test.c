@@ -1,0 +1,160 @@
+/* Rewriting of DDLX in texts, and positions mapped back. */
+#include "server/proxy/statement.h"
+#include "tests/support/guarded.h"
+#include "tests/support/suite.h"
+
+#include <string.h>
+
+static const struct statement_settings utf8 = {
+    .standard_conforming_strings = true, .encoding = ENCODING_UTF8, .settled = true};
+
+static struct rewrite *examine(const char *sql, const struct statement_settings *settings)
+{
+    struct bytes text = guarded_copy(sql, strlen(sql));
+    struct rewrite *rewrite = statement_examine(text, settings);
+
+    guarded_free(text);
+    return rewrite;
+}
+
+static const struct {
+    const char *sql;
+    const char *expected; /* NULL: unchanged */
+} rewrites[] = {
+    {"ALTER TABLE items ENABLE ELECTRIC", "CALL electric.enable(E'items')"},
+    {"alter table items enable electric;", "CALL electric.enable(E'items');"},
+    {"ALTER TABLE public.items DISABLE ELECTRIC", "CALL electric.disable(E'public.items')"},
+    {"ALTER TABLE IF EXISTS ONLY items ENABLE ELECTRIC;", "CALL electric.enable(E'items', true);"},
+    {"ELECTRIC ENABLE items", "CALL electric.enable(E'items')"},
+    {"Electric Disable \"My\"\"T\".\"it's\\\"",
+     "CALL electric.disable(E'\"My\"\"T\".\"it''s\\\\\"')"},
+    {"ALTER TABLE /* a */ public -- b\n . items ENABLE ELECTRIC -- c",
+     "CALL electric.enable(E'public.items') -- c"},
+    {"SELECT 1; ALTER TABLE t ENABLE ELECTRIC; SELECT 2",
+     "SELECT 1; CALL electric.enable(E't'); SELECT 2"},
+    {"ALTER TABLE enable ENABLE ELECTRIC", "CALL electric.enable(E'enable')"},
+    {"ALTER TABLE electric ENABLE ELECTRIC", "CALL electric.enable(E'electric')"},
+    {"ALTER TABLE if ENABLE ELECTRIC", "CALL electric.enable(E'if')"},
+    {"ALTER TABLE a.b.c ENABLE ELECTRIC", "CALL electric.enable(E'a.b.c')"},
+    {"ALTER TABLE a.b.c.d ENABLE ELECTRIC", NULL},
+    {"ALTER TABLE t ENABLE ELECTRIC x", NULL},
+    {"ALTER TABLE t ENABLE \"electric\"", NULL},
+    {"ALTER TABLE t ADD c int, ENABLE ELECTRIC", NULL},
+    {"ALTER TABLE t. ENABLE ELECTRIC", NULL},
+    {"ALTER VIEW t ENABLE ELECTRIC", NULL},
+    {"ELECTRIC ENABLE", NULL},
+    {"ELECTRIC GRANT ALL ON t TO 'r'", NULL},
+    {"SELECT 'ALTER TABLE t ENABLE ELECTRIC'", NULL},
+    {"DO $$ ALTER TABLE t ENABLE ELECTRIC $$", NULL},
+    {"CREATE RULE r AS ON INSERT TO t DO (SELECT 1; ALTER TABLE t ENABLE ELECTRIC)", NULL},
+    {"SELECT 'unterminated; ALTER TABLE t ENABLE ELECTRIC", NULL},
+    {"-- ALTER TABLE t ENABLE ELECTRIC\nSELECT 1", NULL},
+    {"SELECT electric FROM t", NULL},
+};
+#define REWRITES (sizeof rewrites / sizeof rewrites[0])
+
+START_TEST(ddlx_becomes_a_call_and_nothing_else_changes)
+{
+    struct rewrite *rewrite = examine(rewrites[_i].sql, &utf8);
+
+    if (rewrites[_i].expected == NULL) {
+        ck_assert_ptr_null(rewrite);
+        return;
+    }
+    ck_assert_ptr_nonnull(rewrite);
+    ck_assert_msg(bytes_equal_string(rewrite_text(rewrite), rewrites[_i].expected), "%.*s",
+                  (int)rewrite_text(rewrite).len, rewrite_text(rewrite).data);
+    rewrite_release(rewrite);
+}
+END_TEST
+
+START_TEST(calls_are_listed_in_the_order_of_their_answers)
+{
+    struct rewrite *rewrite =
+        examine("CALL mine(); ELECTRIC ENABLE a; SELECT 1; ELECTRIC DISABLE b; CALL mine()", &utf8);
+
+    ck_assert_int_eq(rewrite_call(rewrite, 0), DDLX_NONE);
+    ck_assert_int_eq(rewrite_call(rewrite, 1), DDLX_ENABLE);
+    ck_assert_int_eq(rewrite_call(rewrite, 2), DDLX_DISABLE);
+    ck_assert_int_eq(rewrite_call(rewrite, 3), DDLX_NONE);
+    ck_assert_int_eq(rewrite_call(rewrite, 4), DDLX_NONE);
+    rewrite_release(rewrite);
+}
+END_TEST
+
+/* Where `needle` stands, from 1, in characters of UTF-8. */
+static uint32_t position_of(struct bytes text, const char *needle)
+{
+    const uint8_t *found = memmem(text.data, text.len, needle, strlen(needle));
+
+    ck_assert_ptr_nonnull(found);
+    return 1 + (uint32_t)encoding_count(ENCODING_UTF8,
+                                        bytes_of(text.data, (size_t)(found - text.data)));
+}
+
+START_TEST(positions_point_into_the_text_the_client_wrote)
+{
+    static const char sql[] = "SELECT '\xc3\xa4\xe2\x82\xac'; ALTER TABLE \"\xc3\xb6\" ENABLE "
+                              "ELECTRIC; SELECT first; ELECTRIC DISABLE b; SELECT second";
+    static const char *const marks[] = {"SELECT '", "SELECT first", "first", "second"};
+    struct rewrite *rewrite = examine(sql, &utf8);
+    struct bytes now = rewrite_text(rewrite);
+
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        ck_assert_uint_eq(rewrite_position(rewrite, position_of(now, marks[i])),
+                          position_of(bytes_of_string(sql), marks[i]));
+    /* Inside a call: the beginning of the statement it stands for. */
+    ck_assert_uint_eq(rewrite_position(rewrite, position_of(now, "electric.enable")),
+                      position_of(bytes_of_string(sql), "ALTER"));
+    ck_assert_uint_eq(rewrite_position(rewrite, 0), 0);
+    rewrite_release(rewrite);
+}
+END_TEST
+
+START_TEST(what_depends_on_settings_under_way_is_left_alone)
+{
+    struct statement_settings settings = utf8;
+    struct rewrite *rewrite;
+
+    settings.settled = false;
+    ck_assert_ptr_null(examine("SELECT 'a\\'; ELECTRIC ENABLE t", &settings));
+    ck_assert_ptr_null(examine("SELECT '\xc3\xa4'; ELECTRIC ENABLE t", &settings));
+    rewrite = examine("SELECT E'a\\''; ELECTRIC ENABLE t", &settings);
+    ck_assert_ptr_nonnull(rewrite);
+    rewrite_release(rewrite);
+}
+END_TEST
+
+START_TEST(ambiguous_encodings_are_left_alone)
+{
+    static const char *const names[] = {"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "new"};
+    struct statement_settings settings = utf8;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        settings.encoding = encoding_of_name(bytes_of_string(names[i]));
+        ck_assert_ptr_null(examine("ELECTRIC ENABLE t", &settings));
+    }
+}
+END_TEST
+
+START_TEST(characters_are_counted_by_encoding)
+{
+    ck_assert_uint_eq(encoding_count(encoding_of_name(bytes_of_string("UTF8")),
+                                     bytes_of_string("a\xc3\xa4\xf0\x9f\x98\x80")),
+                      3);
+    ck_assert_uint_eq(
+        encoding_count(encoding_of_name(bytes_of_string("LATIN1")), bytes_of_string("a\xe4\xe4")),
+        3);
+    ck_assert_uint_eq(encoding_count(encoding_of_name(bytes_of_string("EUC_JP")),
+                                     bytes_of_string("a\xa4\xa2\x8f\xa4\xa2")),
+                      3);
+    ck_assert_uint_eq(encoding_count(ENCODING_UTF8, guarded_copy("a\xe2\x82", 3)),
+                      2); /* cut short */
+}
+END_TEST
+
+SUITE("statement", LOOP(ddlx_becomes_a_call_and_nothing_else_changes, 0, REWRITES),
+      TEST(calls_are_listed_in_the_order_of_their_answers),
+      TEST(positions_point_into_the_text_the_client_wrote),
+      TEST(what_depends_on_settings_under_way_is_left_alone),
+      TEST(ambiguous_encodings_are_left_alone), TEST(characters_are_counted_by_encoding))
