@@ -7,9 +7,12 @@ Paths come from ELECTRIC_PROXY and ELECTRIC_TUNNEL, which ctest sets to the buil
 the `with` block stops the program and asserts its exit code and that no sanitizer complained.
 """
 
+import atexit
+import functools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +38,14 @@ def environment(extra=None):
     return {**kept, "LANG": "C.UTF-8", **{name: str(value) for name, value in (extra or {}).items()}}
 
 
+@functools.cache
+def _log_directory():
+    """Kept until the end of the test run, so that what a program said can be read after it is gone."""
+    directory = tempfile.mkdtemp(prefix="programs-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
 def path_of(variable):
     path = os.environ.get(variable)
     if not path:
@@ -58,12 +69,13 @@ class Program:
         self.argv = argv
         self.environment = environment(extra_environment)
         self.process = None
-        self._stderr = tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".log")
-        self._stdout = tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".out")
+        handle, self._log_path = tempfile.mkstemp(prefix=f"{self.name}-", suffix=".log", dir=_log_directory())
+        os.close(handle)
+        self._output_path = self._log_path + ".out"
 
     def __enter__(self):
-        self.process = spawn(self.argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=self._stdout,
-                             stderr=self._stderr)
+        with open(self._log_path, "wb") as log, open(self._output_path, "wb") as output:
+            self.process = spawn(self.argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=log)
         running.append(self)
         try:
             self.wait_ready()
@@ -93,11 +105,11 @@ class Program:
         return self.process.pid
 
     def stderr(self):
-        with open(self._stderr.name, encoding="utf-8", errors="replace") as file:
+        with open(self._log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
     def stdout(self):
-        with open(self._stdout.name, encoding="utf-8", errors="replace") as file:
+        with open(self._output_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
     def wait_for(self, pattern, timeout=START_TIMEOUT, output=None):
