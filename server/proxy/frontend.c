@@ -240,7 +240,7 @@ void frontend_process(struct session *session, struct bytes *in)
 
     if (session->mode == SESSION_TRANSPARENT)
         session->client_pass = SIZE_MAX;
-    while (moving && in->len > 0) {
+    while (moving && in->len > 0 && session->client_defer == 0) {
         if (session->client_pass > 0)
             pass(session, in);
         else
