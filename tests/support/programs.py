@@ -31,6 +31,7 @@ SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error: |SU
 INHERITED = ("PATH", "HOME", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")
 
 running = []
+ended = []  # since the present test began: their logs still explain its failure
 
 
 def environment(extra=None):
@@ -86,14 +87,17 @@ class Program:
 
     def __exit__(self, kind, *_):
         if kind is not None:
-            self.show_log()
             self.kill()
         elif self.process.poll() is None:
             self.stop()
         else:
             self.check_exit()
+        self._forget()
+
+    def _forget(self):
         if self in running:
             running.remove(self)
+            ended.append(self)
 
     def wait_ready(self):
         """Overridden: returns when the program accepts connections."""
@@ -172,8 +176,7 @@ class Program:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self in running:
-            running.remove(self)
+        self._forget()
 
     def show_log(self):
         print(f"---- {self.name} (pid {self.pid}) said:\n{_tail(self.stderr())}----", file=sys.stderr)
@@ -297,11 +300,12 @@ class ProgramTest(unittest.TestCase):
 
     def run(self, result=None):
         before = _bad(result)
+        ended.clear()
         started = time.monotonic()
         super().run(result)
         if result is not None and _bad(result) > before:
             print(f"\n==== {self.id()} failed after {time.monotonic() - started:.1f} s", file=sys.stderr)
-            for program in running:
+            for program in ended + running:
                 program.show_log()
 
     def start(self, program):
