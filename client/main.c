@@ -91,6 +91,10 @@ int main(int argc, char **argv)
         return print_help();
     if (options_wants(&client_option_table, argc, argv, "version"))
         return print_version();
+    if (options_wants(&client_option_table, argc, argv, "options-markdown")) {
+        options_print_markdown(&client_option_table, stdout);
+        return 0;
+    }
     if (client_settings_read(argc, argv, &settings, &problems) == STATUS_OK) {
         set_up_log(&settings);
         raise_file_limit();
