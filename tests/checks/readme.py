@@ -30,7 +30,7 @@ def written_table(program):
 def printed_table(program):
     """What the program says."""
     path = os.environ[PROGRAMS[program]]
-    return subprocess.run([path, "--help-markdown"], check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run([path, "--options-markdown"], check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 def main():
