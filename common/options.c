@@ -264,11 +264,10 @@ static ssize_t read_file(const char *path, char *out, size_t size)
 
 static size_t without_newline(const char *text, size_t len)
 {
-    if (len > 0 && text[len - 1] == '\n')
-        len--;
-    if (len > 0 && text[len] == '\n' && text[len - 1] == '\r')
-        len--;
-    return len;
+    if (len == 0 || text[len - 1] != '\n')
+        return len;
+    len--;
+    return len > 0 && text[len - 1] == '\r' ? len - 1 : len;
 }
 
 static void take_file(struct reader *reader, const struct option_spec *row, const char *name,

@@ -1,6 +1,8 @@
 /* The frame decoder at either end, whole and in pieces: both must see the same. */
 #include "common/frame.h"
 
+#include "common/memory.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,16 +36,12 @@ static void note_event(struct trace *trace, const struct frame_event *event)
 static enum status decode(struct frame_decoder *decoder, const uint8_t *data, size_t len,
                           struct trace *trace)
 {
-    uint8_t *copy = malloc(len == 0 ? 1 : len);
+    uint8_t *copy = (uint8_t *)mem_copy_chars((const char *)data, len);
     struct bytes in = bytes_of(copy, len);
     struct frame_event event;
     struct error error = {0};
     enum status status;
 
-    if (copy == NULL)
-        abort();
-    if (len > 0)
-        memcpy(copy, data, len);
     while ((status = frame_decode(decoder, &in, &event, &error)) == STATUS_OK)
         note_event(trace, &event);
     if (status == STATUS_INVALID) {

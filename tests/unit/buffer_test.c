@@ -173,15 +173,17 @@ START_TEST(growth_keeps_the_content)
     uint8_t expected = 0, next = 0;
 
     buffer_init(&buffer, 100000);
+    bool same = true;
     while (buffer_room(&buffer) > 0) {
-        ck_assert(buffer_append_u8(&buffer, next++));
+        same = buffer_append_u8(&buffer, next++) && same;
         if (next % 3 == 0) {
-            ck_assert_uint_eq(buffer_peek(&buffer).data[0], expected++);
+            same = buffer_peek(&buffer).data[0] == expected++ && same;
             buffer_consume(&buffer, 1);
         }
     }
     for (; buffer_len(&buffer) > 0; buffer_consume(&buffer, 1))
-        ck_assert_uint_eq(buffer_peek(&buffer).data[0], expected++);
+        same = buffer_peek(&buffer).data[0] == expected++ && same;
+    ck_assert(same);
     ck_assert_uint_eq(expected, next);
 }
 END_TEST
@@ -189,13 +191,16 @@ END_TEST
 START_TEST(memory_never_exceeds_the_capacity)
 {
     buffer_init(&buffer, 3000);
+    size_t largest = 0;
     for (int i = 0; i < 10000; i++) {
         if (buffer_room(&buffer) >= 100)
-            ck_assert(buffer_append(&buffer, bytes_of(&buffer, 24)));
+            buffer_append(&buffer, bytes_of(&buffer, 24));
         else
             buffer_consume(&buffer, 1000);
-        ck_assert_uint_le(buffer.allocated, 3000);
+        largest = buffer.allocated > largest ? buffer.allocated : largest;
     }
+    ck_assert(!buffer_failed(&buffer));
+    ck_assert_uint_le(largest, 3000);
     buffer_clear(&buffer);
 }
 END_TEST

@@ -150,8 +150,10 @@ static void expect_pattern(size_t len)
     ck_assert_int_eq(outcome.status, STATUS_MORE);
     ck_assert_int_eq(outcome.messages, 1);
     ck_assert_uint_eq(outcome.len, len);
-    for (size_t i = 0; i < len; i++)
-        ck_assert_uint_eq(outcome.data[i], (uint8_t)(i * 7 + i / 256));
+    size_t same = 0; /* an assertion costs a system call, too much for each byte */
+    while (same < len && outcome.data[same] == (uint8_t)(same * 7 + same / 256))
+        same++;
+    ck_assert_uint_eq(same, len);
 }
 
 /* Lengths around each form of the length field; 256 and 65536 are section 5.7's last examples. */
@@ -457,8 +459,10 @@ START_TEST(masking_agrees_with_the_definition) /* _i: length */
         for (size_t shift = 0; shift < 8; shift++) { /* alignments */
             memset(out, 0x55, sizeof out);
             frame_mask(out + shift, in, (size_t)_i, mask, offset);
-            for (size_t i = 0; i < (size_t)_i; i++)
-                ck_assert_uint_eq(out[shift + i], in[i] ^ mask[(offset + i) % 4]);
+            size_t same = 0;
+            while (same < (size_t)_i && out[shift + same] == (in[same] ^ mask[(offset + same) % 4]))
+                same++;
+            ck_assert_uint_eq(same, (size_t)_i);
             ck_assert_uint_eq(out[shift + (size_t)_i], 0x55);
         }
     }
