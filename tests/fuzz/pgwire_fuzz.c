@@ -34,6 +34,7 @@ static void rewrite_report(const struct pgwire_message *message)
     buffer_clear(&out);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes in = bytes_of(data, size);

@@ -109,6 +109,7 @@ static void run_deferred(struct session *session)
     session_job_done(session, job);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes in = bytes_of(data, size);

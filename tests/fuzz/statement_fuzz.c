@@ -12,6 +12,7 @@ static void check_positions(const struct rewrite *rewrite)
             abort();
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct statement_settings settings;
