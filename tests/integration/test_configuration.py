@@ -82,7 +82,7 @@ class ConfigurationTest(ProgramTest):
         self.assertIn(f"127.0.0.1:{port}", done.stderr)
 
     def test_bad_service(self):
-        for service in ("ftp://x", "http://", "nonsense", "http://host:99999"):
+        for service in ("ftp://x", "http://", "http://host:99999", "http://[::1"):
             self.assert_usage(run("ELECTRIC_TUNNEL", "--service", service, "--local-port", "0"), service)
 
     def test_password_in_the_service_is_not_shown(self):

@@ -5,6 +5,7 @@ at start. Everything runs on the newest Postgres installed, and the cases also o
 found in PG_BINDIRS, a list of directories with initdb and postgres, separated by colons.
 """
 
+import itertools
 import os
 import re
 import shutil
@@ -98,6 +99,7 @@ class DatabaseTest(unittest.TestCase):
     """A cluster for the class, and for each test a database of its own with the schema in it."""
 
     bindir = None
+    numbers = itertools.count(1)
     maxDiff = None
 
     @classmethod
@@ -112,7 +114,7 @@ class DatabaseTest(unittest.TestCase):
             raise AssertionError(answer)
 
     def createdb(self, template="model"):
-        name = f"db{next(self.cluster._database_numbers)}"
+        name = f"db{next(self.numbers)}"
         with Session(self.cluster) as session:
             session.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name

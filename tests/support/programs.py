@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from tests.support.process import spawn, wait_until
 
-START_TIMEOUT = 30
+START_TIMEOUT = 20
 STOP_TIMEOUT = 30
 SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error: |SUMMARY: \w+Sanitizer")
 
