@@ -322,5 +322,5 @@ def _bad(result):
     return len(result.failures) + len(result.errors) if result is not None else 0
 
 
-def _tail(text, lines=60):
+def _tail(text, lines=30):
     return "".join(text.splitlines(keepends=True)[-lines:])
