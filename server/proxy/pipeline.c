@@ -239,7 +239,6 @@ static void copy_in_began(struct pipeline *pipeline)
 /* An extended message failed: the server skips what follows, up to a Sync. */
 static void drop_until_sync(struct pipeline *pipeline)
 {
-    pipeline->copying_in = false;
     while (pipeline->count > 0 && head(pipeline)->type != PGWIRE_SYNC)
         pop(pipeline);
     pipeline->skipping = pipeline->count == 0;
@@ -355,6 +354,8 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
         answer = judge_tag(pipeline, body);
     if (entry->hidden)
         answer.verdict = PLAN_HIDE;
+    if (type == PGWIRE_ERROR_RESPONSE)
+        pipeline->copying_in = false;
     if (type == PGWIRE_ERROR_RESPONSE && is_extended(entry)) {
         drop_until_sync(pipeline);
     } else if (completes(entry, type)) {

@@ -187,6 +187,21 @@ START_TEST(syncs_behind_an_early_copy_done_count)
 }
 END_TEST
 
+START_TEST(a_copy_that_fails_swallows_no_more_syncs)
+{
+    pipeline_init(&pipeline);
+    sent(PGWIRE_QUERY, "", "");
+    passes(PGWIRE_COPY_IN_RESPONSE);
+    passes(PGWIRE_ERROR_RESPONSE);
+    ready('I');
+    sent(PGWIRE_SYNC, "", "");
+    ck_assert_uint_eq(pipeline.count, 1);
+    ready('I');
+    ck_assert_uint_eq(pipeline.count, 0);
+    pipeline_clear(&pipeline);
+}
+END_TEST
+
 START_TEST(a_ready_too_many_does_not_shift_the_plan)
 {
     pipeline_init(&pipeline);
@@ -282,7 +297,7 @@ SUITE("pipeline", TEST(calls_of_a_query_are_tagged_in_order),
       TEST(a_prepared_statement_keeps_its_tag), TEST(a_name_changes_when_its_parse_completes),
       TEST(after_an_error_everything_up_to_sync_is_dropped),
       TEST(a_failed_query_does_not_skip_what_follows), TEST(syncs_inside_a_copy_are_swallowed),
-      TEST(syncs_behind_an_early_copy_done_count), TEST(a_ready_too_many_does_not_shift_the_plan),
-      TEST(portals_end_with_their_transaction), TEST(answers_to_hidden_messages_are_hidden),
-      TEST(settings_are_open_until_ready_reports_them), TEST(the_plan_is_bounded),
-      TEST(names_are_bounded))
+      TEST(syncs_behind_an_early_copy_done_count), TEST(a_copy_that_fails_swallows_no_more_syncs),
+      TEST(a_ready_too_many_does_not_shift_the_plan), TEST(portals_end_with_their_transaction),
+      TEST(answers_to_hidden_messages_are_hidden), TEST(settings_are_open_until_ready_reports_them),
+      TEST(the_plan_is_bounded), TEST(names_are_bounded))
