@@ -14,8 +14,6 @@ libssl-dev            module  openssl
 libpq-dev             module  libpq
 libcurl4-openssl-dev  module  libcurl
 libwebsockets-dev     module  libwebsockets
-libpg-query-dev       header  pg_query.h
-libprotobuf-c-dev     module  libprotobuf-c
 '
 packages_of_postgres='
 postgresql            server  initdb
