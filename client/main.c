@@ -10,6 +10,7 @@
 #include "client/options.h"
 #include "client/serve.h"
 #include "common/log.h"
+#include "common/memory.h"
 
 static const struct client_command commands[] = {
     {"forward", "listen and forward until stopped (also without a command)", serve_run},
@@ -79,6 +80,7 @@ int main(int argc, char **argv)
     char *problems = NULL;
     int code = EXIT_USAGE;
 
+    mem_setup();
     if (argc > 1 && argv[1][0] != '-') {
         command = find_command(argv[1]);
         if (command == NULL)

@@ -68,15 +68,17 @@ struct unit {
 
 static bool parse_with_unit(const char *text, const struct unit *units, unsigned long *out)
 {
-    unsigned long number;
+    unsigned long number, product;
     const char *rest;
 
     if (!parse_number(text, &number, &rest))
         return false;
-    for (; units->name != NULL; units++)
-        if (strcasecmp(units->name, rest) == 0)
-            return !__builtin_mul_overflow(number, units->factor, out);
-    return false;
+    while (units->name != NULL && strcasecmp(units->name, rest) != 0)
+        units++;
+    if (units->name == NULL || __builtin_mul_overflow(number, units->factor, &product))
+        return false;
+    *out = product;
+    return true;
 }
 
 static bool parse_seconds(const char *text, unsigned long *milliseconds)
@@ -84,8 +86,10 @@ static bool parse_seconds(const char *text, unsigned long *milliseconds)
     static const struct unit units[] = {{"", 1000},   {"ms", 1},      {"s", 1000},
                                         {"m", 60000}, {"h", 3600000}, {NULL, 0}};
 
+    if (strcasecmp(text, "off") != 0)
+        return parse_with_unit(text, units, milliseconds);
     *milliseconds = 0;
-    return strcasecmp(text, "off") == 0 || parse_with_unit(text, units, milliseconds);
+    return true;
 }
 
 static bool parse_size(const char *text, unsigned long *bytes)
@@ -101,10 +105,14 @@ static bool parse_size(const char *text, unsigned long *bytes)
 
 static bool parse_count(const struct option_spec *row, const char *text, unsigned long *out)
 {
+    unsigned long number;
     const char *rest;
 
-    return parse_number(text, out, &rest) && *rest == '\0' && *out >= row->min &&
-           (row->max == 0 || *out <= row->max);
+    if (!parse_number(text, &number, &rest) || *rest != '\0' || number < row->min ||
+        (row->max != 0 && number > row->max))
+        return false;
+    *out = number;
+    return true;
 }
 
 static bool parse_bool(const char *text, bool *out)

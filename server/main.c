@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/memory.h"
 #include "server/options.h"
 #include "server/server.h"
 
@@ -23,6 +24,7 @@ int main(int argc, char **argv)
     char *problems = NULL;
     int code;
 
+    mem_setup();
     if (options_wants(&server_option_table, argc, argv, "help")) {
         options_print_help(&server_option_table, stdout);
         return 0;
