@@ -156,19 +156,28 @@ class Cases(DatabaseTest):
                 self.check(case)
 
     def check(self, case):
+        if re.search("BEGIN ISOLATION|CONCURRENTLY", case.setup):
+            self.check_in_its_own_database(case)
+            return
+        with Session(self.cluster, self.dbname) as session:
+            session.run("BEGIN")
+            self.prepare(session, case.setup)
+            session.run("SAVEPOINT before")
+            error, notices = session.ask(case.call)
+            if error is not None:
+                session.run("ROLLBACK TO before")
+            self.assertEqual(tuple(session.electrified()), case.electrified)
+            self.compare(case, error, notices)
+
+    def check_in_its_own_database(self, case):
         dbname = self.createdb()
-        try:
-            with Session(self.cluster, dbname) as session:
-                self.prepare(session, case.setup)
-                error, notices = session.ask(case.call)
-                in_transaction = session.value("SELECT 1") if error is None else None
-                self.compare(case, error, notices)
-                if in_transaction:
-                    session.query("COMMIT")
-            with Session(self.cluster, dbname) as session:
-                self.assertEqual(tuple(session.electrified()), case.electrified)
-        finally:
-            self.dropdb(dbname)
+        self.addCleanup(self.dropdb, dbname)
+        with Session(self.cluster, dbname) as session:
+            self.prepare(session, case.setup)
+            error, notices = session.ask(case.call)
+            session.query("COMMIT")
+            self.assertEqual(tuple(session.electrified()), case.electrified)
+            self.compare(case, error, notices)
 
     def prepare(self, session, setup):
         for sql in statements(setup):

@@ -50,6 +50,8 @@ CREATE OR REPLACE FUNCTION electric.enable_table(relation oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
+DECLARE
+    reason electric.refusal;
 BEGIN
     PERFORM electric.check_owner(relation);
     PERFORM electric.refuse(relation, electric.check_kind(relation));
@@ -59,15 +61,15 @@ BEGIN
     END IF;
 
     -- The first that speaks up is heard; the others are not asked.
-    PERFORM electric.refuse(relation, coalesce(
-        electric.check_schema(relation),
-        electric.check_types(relation),
-        electric.check_defaults(relation),
-        electric.check_primary_key(relation),
-        electric.check_constraints(relation),
-        electric.check_enum_schemas(relation),
-        electric.check_name_clashes(relation),
-        electric.check_reserved_names(relation)));
+    reason := coalesce(electric.check_schema(relation),
+                       electric.check_types(relation),
+                       electric.check_defaults(relation),
+                       electric.check_primary_key(relation),
+                       electric.check_constraints(relation),
+                       electric.check_enum_schemas(relation),
+                       electric.check_name_clashes(relation),
+                       electric.check_reserved_names(relation));
+    PERFORM electric.refuse(relation, reason);
     PERFORM electric.warn_foreign_keys(relation);
     PERFORM electric.warn_names(relation);
 
