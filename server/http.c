@@ -7,8 +7,10 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "server/connection.h"
 #include "server/listener.h"
 #include "server/loop.h"
+#include "server/proxy/control.h"
 #include "server/relay.h"
 #include "server/reply.h"
 #include "server/server.h"
@@ -18,8 +20,11 @@
 /* One accepted connection, from its first request to its end; the WebSocket once upgraded. */
 struct http_connection {
     struct server *server;
+    struct lws *wsi;
     struct websocket *websocket;
     char peer[PEER_NAME_MAX];
+    struct control_waiter health; /* for a request that waits for it */
+    bool waiting;
 };
 
 static struct http_connection *connection_of(struct lws *wsi)
@@ -35,6 +40,10 @@ static const struct reply root_reply = {
             "The tunnel is at /proxy: electric-tunnel --service <this address>\n",
 };
 static const struct reply alive_reply = {.status = 200, .body = "alive\n"};
+static const struct reply unready_reply = {.status = 503,
+                                           .headers = "Retry-After: 5\r\n",
+                                           .body = "Postgres cannot be reached, or the "
+                                                   "schema is not installed yet\n"};
 static const struct reply ready_reply = {.status = 200, .body = "ready\n"};
 static const struct reply draining_reply = {
     .status = 503, .headers = "Retry-After: 5\r\n", .body = "the server is shutting down\n"};
@@ -49,41 +58,96 @@ static const struct reply method_reply = {
 static const struct reply options_reply = {
     .status = 204, .headers = "Allow: GET, HEAD, OPTIONS\r\n", .body = ""};
 
-static const struct reply *readiness(const struct server *server, const struct reply *ready)
+static const struct reply down_reply = {
+    .status = 503, .headers = "Retry-After: 5\r\n", .body = "Connection to Postgres is down!"};
+
+/* Without credentials no more than that is told of Postgres; why, stands in the log. */
+static const struct reply *health_reply(const struct server *server, bool for_status)
 {
-    return server->draining ? &draining_reply : ready;
+    bool healthy = server->control == NULL || control_health(server->control) == NULL;
+
+    if (server->draining)
+        return &draining_reply;
+    if (!healthy)
+        return for_status ? &down_reply : &unready_reply;
+    if (!for_status)
+        return &ready_reply;
+    return server->control != NULL ? &up_reply : &relay_up_reply;
+}
+
+static struct bytes path_of(struct lws *wsi, int *method)
+{
+    char *path = NULL;
+    int len = 0;
+
+    *method = lws_http_get_uri_and_method(wsi, &path, &len);
+    return bytes_of(path, len > 0 ? (size_t)len : 0);
 }
 
 static const struct reply *route(const struct server *server, struct lws *wsi)
 {
-    char *path = NULL;
-    int len = 0;
-    int method = lws_http_get_uri_and_method(wsi, &path, &len);
-    struct bytes uri = bytes_of(path, len > 0 ? (size_t)len : 0);
-    bool is_relay = server->relay != NULL;
+    int method;
+    struct bytes path = path_of(wsi, &method);
 
     if (method == LWSHUMETH_OPTIONS)
         return &options_reply;
     if (method != LWSHUMETH_GET && method != LWSHUMETH_HEAD)
         return &method_reply;
-    if (bytes_equal_string(uri, "/"))
+    if (bytes_equal_string(path, "/"))
         return &root_reply;
-    if (bytes_equal_string(uri, "/healthz"))
+    if (bytes_equal_string(path, "/healthz"))
         return &alive_reply;
-    if (bytes_equal_string(uri, "/readyz"))
-        return readiness(server, &ready_reply);
-    if (bytes_equal_string(uri, "/api/status"))
-        return readiness(server, is_relay ? &relay_up_reply : &up_reply);
-    if (bytes_equal_string(uri, "/proxy"))
+    if (bytes_equal_string(path, "/readyz"))
+        return health_reply(server, false);
+    if (bytes_equal_string(path, "/api/status"))
+        return health_reply(server, true);
+    if (bytes_equal_string(path, "/proxy"))
         return server->settings->tunnel ? &not_upgrade_reply : upgrade_disabled_reply();
     return &not_found_reply;
 }
 
+/* Whether the answer depends on how Postgres is now. */
+static bool asks_for_health(struct lws *wsi)
+{
+    int method;
+    struct bytes path = path_of(wsi, &method);
+
+    return (method == LWSHUMETH_GET || method == LWSHUMETH_HEAD) &&
+           (bytes_equal_string(path, "/readyz") || bytes_equal_string(path, "/api/status"));
+}
+
+static void on_health(struct control_waiter *waiter)
+{
+    struct http_connection *connection = lws_container_of(waiter, struct http_connection, health);
+
+    lws_rx_flow_control(connection->wsi, 1);
+    lws_callback_on_writable(connection->wsi);
+}
+
 static int on_request(struct lws *wsi)
 {
-    const struct http_connection *connection = connection_of(wsi);
+    struct http_connection *connection = connection_of(wsi);
 
-    return connection != NULL ? reply_send(wsi, route(connection->server, wsi)) : -1;
+    if (connection == NULL)
+        return -1;
+    if (connection->server->control != NULL && !connection->server->draining &&
+        asks_for_health(wsi) && !control_check(connection->server->control, &connection->health)) {
+        connection->waiting = true;
+        /* Else a client that ends its direction meanwhile would make the loop spin. */
+        lws_rx_flow_control(wsi, 0);
+        return 0;
+    }
+    return reply_send(wsi, route(connection->server, wsi));
+}
+
+static int on_writable(struct lws *wsi)
+{
+    struct http_connection *connection = connection_of(wsi);
+
+    if (connection == NULL || !connection->waiting)
+        return 0;
+    connection->waiting = false;
+    return reply_send(wsi, route(connection->server, wsi));
 }
 
 /* Upgrades */
@@ -111,15 +175,24 @@ static int on_established(struct lws *wsi)
 {
     struct http_connection *connection = connection_of(wsi);
     struct server *server;
-    struct relay *relay;
+    struct websocket *websocket;
 
     if (connection == NULL)
         return -1;
     server = connection->server;
-    connection->websocket = websocket_new(server->loop, server->watchdog, wsi);
-    relay = relay_new(server, websocket_stream(connection->websocket), connection->peer);
-    websocket_own(connection->websocket, relay_client_events(), relay);
-    relay_start(relay);
+    websocket = websocket_new(server->loop, server->watchdog, wsi);
+    connection->websocket = websocket;
+    if (server->relay != NULL) {
+        struct relay *relay = relay_new(server, connection->peer);
+
+        websocket_own(websocket, relay_client_events(), relay);
+        relay_start(relay, websocket_stream(websocket));
+    } else {
+        struct connection *client = connection_new(server, connection->peer, SESSION_WEBSOCKET);
+
+        websocket_own(websocket, connection_client_events(), client);
+        connection_start(client, websocket_stream(websocket));
+    }
     return 0;
 }
 
@@ -138,6 +211,8 @@ static void on_destroyed(struct lws *wsi)
     if (connection == NULL)
         return;
     on_gone(connection);
+    if (connection->server->control != NULL)
+        control_forget(connection->server->control, &connection->health);
     connection->server->http_count--;
     free(connection);
     lws_set_opaque_user_data(wsi, NULL);
@@ -183,7 +258,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_HTTP:
         return on_request(wsi);
     case LWS_CALLBACK_HTTP_WRITEABLE:
-        return 0;
+        return on_writable(wsi);
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
         return on_upgrade_request(wsi, in);
     case LWS_CALLBACK_ESTABLISHED:
@@ -230,6 +305,8 @@ void http_accept(void *owner, int fd, const struct sockaddr_storage *address)
         return;
     connection = mem_new(sizeof(*connection));
     connection->server = server;
+    connection->wsi = wsi;
+    connection->health.on_answer = on_health;
     listener_peer_name(address, connection->peer);
     lws_set_opaque_user_data(wsi, connection);
     server->http_count++;

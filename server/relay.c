@@ -218,12 +218,11 @@ const struct stream_events *relay_client_events(void)
     return &client_events;
 }
 
-struct relay *relay_new(struct server *server, struct stream *client, const char *peer)
+struct relay *relay_new(struct server *server, const char *peer)
 {
     struct relay *relay = mem_new(sizeof(*relay));
 
     relay->server = server;
-    relay->client = client;
     relay->entry.terminate = on_terminate;
     relay->linger.on_expired = on_linger;
     relay->opened_at = loop_now_ms();
@@ -234,9 +233,10 @@ struct relay *relay_new(struct server *server, struct stream *client, const char
     return relay;
 }
 
-void relay_start(struct relay *relay)
+void relay_start(struct relay *relay, struct stream *client)
 {
     log_info(&relay->log, "opened");
+    relay->client = client;
     stream_pause(relay->client, true);
     relay->dial = dial_start(relay->server->loop, relay->server->workers, relay->server->relay,
                              on_dialled, relay);

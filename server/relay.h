@@ -9,8 +9,8 @@ struct stream_events;
 
 /* For a client that has just come in. The caller gives its stream `events` and the relay as owner,
  * then calls relay_start(). The relay frees itself when both ends are gone. */
-struct relay *relay_new(struct server *server, struct stream *client, const char *peer);
+struct relay *relay_new(struct server *server, const char *peer);
 const struct stream_events *relay_client_events(void);
-void relay_start(struct relay *relay);
+void relay_start(struct relay *relay, struct stream *client);
 
 #endif

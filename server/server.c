@@ -12,21 +12,30 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "server/connection.h"
 #include "server/dial.h"
 #include "server/http.h"
 #include "server/listener.h"
 #include "server/loop.h"
+#include "server/proxy/auth.h"
+#include "server/proxy/control.h"
 #include "server/websocket.h"
 #include "server/worker.h"
 
 enum { WORKERS = 4, HTTP_IDLE_TIMEOUT_S = 60, TERMINATE_GRACE_MS = 5000 };
 /* Deeply nested SQL overflows the parser's usual stack; only touched pages are committed. */
 #define WORKER_STACK (256UL * 1024 * 1024)
+/* The longest SQL text that is searched for our statements. */
+#define QUERY_MAX ((size_t)16 * 1024 * 1024)
 
 /* What only this file needs to know of a running server. */
 struct runner {
     struct server server; /* first */
     struct listener *http;
+    struct listener *postgres;
+    struct auth_verifier *verifier;
+    char *database;
+    bool hopeless;
     struct loop_watch signals;
     struct loop_watch jobs;
     struct loop_timer deadline;
@@ -96,7 +105,9 @@ static void on_deadline(struct loop_timer *timer)
 static void close_listeners(struct runner *runner)
 {
     listener_close(runner->http);
+    listener_close(runner->postgres);
     runner->http = NULL;
+    runner->postgres = NULL;
 }
 
 static void drain(struct runner *runner)
@@ -200,6 +211,66 @@ static enum status listen_http(struct runner *runner, struct error *error)
     return listener_open(runner->server.loop, &options, &runner->http, error);
 }
 
+static enum status listen_postgres(struct runner *runner, struct error *error)
+{
+    const struct server_settings *settings = runner->server.settings;
+    const struct listener_options options = {
+        .purpose = "Postgres",
+        .variable = "PG_PROXY_PORT",
+        .addresses = settings->listen,
+        .ipv6 = settings->listen_ipv6,
+        .port = settings->tcp_port,
+        .has_room = connection_has_room,
+        .on_accept = connection_accept,
+        .owner = &runner->server,
+    };
+
+    return listener_open(runner->server.loop, &options, &runner->postgres, error);
+}
+
+static void on_prepared(void *owner)
+{
+    (void)owner;
+    log_info(NULL, "ready");
+}
+
+static void on_hopeless(void *owner, const struct error *error)
+{
+    struct runner *runner = owner;
+
+    log_error(NULL, "%s", error->message);
+    if (error->hint[0] != '\0')
+        log_error(NULL, "%s", error->hint);
+    runner->hopeless = true;
+    loop_stop(runner->server.loop);
+}
+
+static enum status start_proxy(struct runner *runner, struct error *error)
+{
+    static const struct control_events control_events = {.on_prepared = on_prepared,
+                                                         .on_hopeless = on_hopeless};
+    struct server *server = &runner->server;
+    const struct server_settings *settings = server->settings;
+
+    runner->verifier = auth_verifier_new(settings->password, error);
+    if (runner->verifier == NULL)
+        return STATUS_SYSTEM;
+    runner->database = server_settings_database(settings);
+    server->session = (struct session_settings){
+        .verifier = runner->verifier,
+        .md5_password = settings->password_method == PASSWORD_MD5 ? settings->password : NULL,
+        .database = runner->database,
+        .shadow_databases = settings->shadow_databases,
+        .auth_timeout_ms = settings->auth_timeout_ms,
+        .query_max = QUERY_MAX,
+    };
+    server->control = control_new(server->loop, settings, &control_events, runner);
+    if (server->control == NULL)
+        return error_set(error, STATUS_SYSTEM, "53000", "could not start a thread: %s",
+                         strerror(errno));
+    return settings->tcp ? listen_postgres(runner, error) : STATUS_OK;
+}
+
 static enum status start(struct runner *runner, struct error *error)
 {
     struct server *server = &runner->server;
@@ -213,6 +284,8 @@ static enum status start(struct runner *runner, struct error *error)
         return status;
     if (settings->relay_host != NULL)
         server->relay = dial_target_new(settings->relay_host, settings->relay_port);
+    else if ((status = start_proxy(runner, error)) != STATUS_OK)
+        return status;
     return listen_http(runner, error);
 }
 
@@ -221,11 +294,14 @@ static void stop(struct runner *runner)
     struct server *server = &runner->server;
 
     close_listeners(runner);
-    if (server->loop != NULL)
-        loop_timer_stop(&runner->deadline);
+    loop_timer_stop(&runner->deadline);
+    control_free(server->control);
+    server->control = NULL;
     worker_pool_free(server->workers);
     loop_free(server->loop);
     dial_target_free(server->relay);
+    auth_verifier_free(runner->verifier);
+    free(runner->database);
     if (runner->signals.fd >= 0)
         close(runner->signals.fd);
 }
@@ -249,5 +325,5 @@ int server_run(const struct server_settings *settings)
         log_error(NULL, "%s", error.message);
     }
     stop(&runner);
-    return status == STATUS_OK ? 0 : 2;
+    return status == STATUS_OK && !runner.hopeless ? 0 : 2;
 }
