@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_COLUMN = 2, HELP_COLUMN = 30, LINE_WIDTH = 96 };
+enum { NAME_COLUMN = 2, HELP_COLUMN = 30, LINE_WIDTH = 80 };
 
 static bool is_end(const struct option_spec *row)
 {
@@ -68,6 +68,12 @@ static char *left_column(const struct option_spec *row)
     return text;
 }
 
+/* That a switch is off until it is given goes without saying. */
+static bool is_plain_switch(const struct option_spec *row)
+{
+    return row->type == OPTION_BOOL && row->preset != NULL && strcmp(row->preset, "false") == 0;
+}
+
 /* "help [VARIABLE; default: x]"; owned by the caller. */
 static char *right_column(const struct option_spec *row)
 {
@@ -91,7 +97,7 @@ static char *right_column(const struct option_spec *row)
         fprintf(out, "%sor a file named by %s_FILE", separator, row->variable);
         separator = "; ";
     }
-    if (row->preset != NULL && row->type != OPTION_SECRET) {
+    if (row->preset != NULL && row->type != OPTION_SECRET && !is_plain_switch(row)) {
         fprintf(out, "%sdefault: %s", separator, row->preset);
         separator = "; ";
     } else if (row->required) {
@@ -105,14 +111,17 @@ static char *right_column(const struct option_spec *row)
     return notes;
 }
 
-static void print_wrapped(const char *text, size_t column, FILE *out)
+/* Prints the words with all lines beginning at `indent`; the first is there already. */
+static void print_wrapped(const char *text, size_t indent, FILE *out)
 {
+    size_t column = indent;
+
     while (*text != '\0') {
         size_t word = strcspn(text, " ");
-        if (column > HELP_COLUMN && column + 1 + word > LINE_WIDTH) {
-            fprintf(out, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        } else if (column > HELP_COLUMN) {
+        if (column > indent && column + 1 + word > LINE_WIDTH) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
             fputc(' ', out);
             column++;
         }
@@ -156,12 +165,27 @@ static bool has_variable_only(const struct option_table *table)
     return false;
 }
 
+static bool ends_line(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len == 0 || text[len - 1] == '\n';
+}
+
+/* Lines under a heading; whether they end with a newline is left to the table. */
+static void print_block(const char *heading, const char *lines, FILE *out)
+{
+    if (lines != NULL)
+        fprintf(out, "%s\n%s%s", heading, lines, ends_line(lines) ? "" : "\n");
+}
+
 void options_print_help(const struct option_table *table, FILE *out)
 {
-    if (table->synopsis != NULL)
-        fprintf(out, "Usage:\n%s\n", table->synopsis);
-    if (table->description != NULL)
-        fprintf(out, "\n%s\n", table->description);
+    print_block("Usage:", table->synopsis, out);
+    if (table->description != NULL) {
+        fputc('\n', out);
+        print_wrapped(table->description, 0, out);
+    }
     fputs("\nOptions:\n", out);
     print_rows(table, true, out);
     print_entry("-h, --help", "print this and exit", out);
@@ -170,8 +194,7 @@ void options_print_help(const struct option_table *table, FILE *out)
         fputs("\nEnvironment variables without an option:\n", out);
         print_rows(table, false, out);
     }
-    if (table->examples != NULL)
-        fprintf(out, "\nExamples:\n%s\n", table->examples);
+    print_block("\nExamples:", table->examples, out);
 }
 
 static void print_escaped(const char *text, FILE *out)
