@@ -28,8 +28,8 @@ static void report_success(const struct schema_server *server,
 
 int main(int argc, char **argv)
 {
-    struct schema_server server;
-    struct schema_settings settings;
+    struct schema_server server = {0};
+    struct schema_settings settings = {{0}};
     struct error error = {.sqlstate = ""};
     enum status status;
     PGconn *conn;

@@ -193,6 +193,7 @@ class Cases(DatabaseTest):
             return
         self.assertIsNotNone(error, "it succeeded")
         self.assertEqual(error["C"], case.error, error["M"])
+        self.assertIn("function electric.", error["W"])  # by which the proxy knows our errors
         for letter, expected in zip("MDHstc", (case.message, case.detail, case.hint, case.schema, case.table,
                                                case.column)):
             self.compare_field(letter, error.get(letter), expected)
