@@ -195,8 +195,10 @@ static void write_line(struct line *line)
     line->text[line->len++] = '\n';
     /* A log that cannot be written has nobody to tell, and a rest after a short write would be
      * mixed with other lines. */
-    while (write(STDERR_FILENO, line->text, line->len) < 0 && errno == EINTR)
-        continue;
+    ssize_t written;
+    do
+        written = write(STDERR_FILENO, line->text, line->len);
+    while (written < 0 && errno == EINTR);
 }
 
 __attribute__((format(printf, 3, 0))) static void log_line(enum log_level level,
