@@ -72,7 +72,8 @@ class ServerDrainTest(ProgramTest):
             self.assertEqual([one.type for one in answers], ["E"], name)
             self.assertEqual((answers[0].fields()["S"], answers[0].fields()["C"]), ("FATAL", "57P01"), name)
             self.assertGreater(time.monotonic() - started, DRAIN_TIMEOUT - 0.5, name)
-        self.assertEqual(self.server.wait(5), 0)
+            session.close()
+        self.assertEqual(self.server.wait(2), 0)
         wait_until(lambda: self.cluster.clients() == 0, what="Postgres to be left alone")
 
     def test_inside_a_message_nothing_is_injected(self):

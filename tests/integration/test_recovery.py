@@ -9,18 +9,9 @@ import unittest
 from tests.support import websocket, wire
 from tests.support.cluster import Cluster
 from tests.support.process import free_port, wait_until
-from tests.support.programs import Client, ProgramTest, Server, UnreadyServer, psql
+from tests.support.programs import Client, ProgramTest, Server, UnreadyServer, login_error, psql
 
 RECOVERY = 20
-
-
-def login_error(port, password, **login):
-    """The fields of the error that a login ends with; None when it succeeds."""
-    try:
-        wire.connect("127.0.0.1", port, password, **login).close()
-        return None
-    except wire.ServerError as error:
-        return error.fields
 
 
 class PostgresDownTest(ProgramTest):

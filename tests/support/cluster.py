@@ -148,9 +148,9 @@ class Cluster:
             return file.read()
 
     def clients(self):
-        """How many client backends are connected, beside the one that asks."""
-        return int(self.psql("SELECT count(*) FROM pg_stat_activity"
-                             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"))
+        """How many client backends are connected, beside the one that asks and the proxy's own connection."""
+        return int(self.psql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                             " AND application_name <> 'electric-proxy' AND pid <> pg_backend_pid()"))
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ import time
 import unittest
 from urllib.parse import quote
 
+from tests.support import wire
 from tests.support.process import spawn, wait_until
 
 START_TIMEOUT = 20
@@ -290,6 +291,20 @@ def psql(url, *arguments, script=None, timeout=60, stop_on_error=True):
     source = ["-f", "-"] if script is not None else []
     return subprocess.run(["psql", "-XAt", *stop, "-d", url, *arguments, *source], env=environment(), input=script,
                           capture_output=True, text=True, timeout=timeout)
+
+
+def login_error(port, password, **login):
+    """The fields of the error that a login ends with, once the server has started up; None when it succeeds."""
+
+    def attempt():
+        try:
+            wire.connect("127.0.0.1", port, password, **login).close()
+            return True, None
+        except wire.ServerError as error:
+            starting = error.sqlstate == "57P03" and "starting up" in error.fields["M"]
+            return None if starting else (True, error.fields)
+
+    return wait_until(attempt, 10, "the server to start up")[1]
 
 
 class ProgramTest(unittest.TestCase):
