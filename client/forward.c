@@ -129,6 +129,7 @@ static void forward_reset(struct forward *forward, const char *reason)
     struct linger now = {.l_onoff = 1, .l_linger = 0};
 
     setsockopt(forward->local.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    forward->reason = reason;
     forward_close(forward, reason);
 }
 
