@@ -159,7 +159,7 @@ struct connector *connector_new(struct loop *loop, const struct connect_settings
     }
     if (settings->service->secure && !prepare_tls(connector, error))
         goto fail;
-    connector->dialer = dialer_new(loop, (long)settings->timeout);
+    connector->dialer = dialer_new(loop, (long)settings->timeout, settings->ca_file);
     if (connector->dialer == NULL) {
         error_set(error, STATUS_SYSTEM, "53000", "cannot start libcurl");
         goto fail;

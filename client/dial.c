@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/log.h"
+#include "client/tls.h"
 #include "common/memory.h"
 
 /* Handles kept for the next dials; making one costs more than a connection. */
@@ -19,6 +19,7 @@ struct dialer {
     struct loop_timer timer; /* libcurl's next deadline */
     struct loop_task task;   /* what it wants done at once, and results */
     long timeout;
+    const char *ca_file;
     CURL *kept[HANDLES_KEPT];
     size_t kept_count;
 };
@@ -128,12 +129,13 @@ static int on_timer_wanted(CURLM *multi, long milliseconds, void *owner)
     return 0;
 }
 
-struct dialer *dialer_new(struct loop *loop, long timeout)
+struct dialer *dialer_new(struct loop *loop, long timeout, const char *ca_file)
 {
     struct dialer *dialer = mem_new(sizeof *dialer);
 
     dialer->loop = loop;
     dialer->timeout = timeout;
+    dialer->ca_file = ca_file;
     dialer->timer = (struct loop_timer){.on_time = on_time, .owner = dialer};
     dialer->task = (struct loop_task){.run = on_task, .owner = dialer};
     if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK ||
@@ -338,7 +340,16 @@ static curl_socket_t open_socket(void *owner, curlsocktype purpose, struct curl_
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
-static CURL *new_handle(void)
+/* libcurl's own TLS is only used with https:// proxies. */
+static CURLcode trust_proxy(CURL *easy, void *context, void *owner)
+{
+    const struct dialer *dialer = owner;
+
+    (void)easy;
+    return tls_trust(context, dialer->ca_file, NULL) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
+}
+
+static CURL *new_handle(struct dialer *dialer)
 {
     CURL *easy = curl_easy_init();
 
@@ -352,6 +363,8 @@ static CURL *new_handle(void)
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, discard);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, trust_proxy);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, dialer);
 #if LIBCURL_VERSION_NUM >= 0x075700
     /* Else a name that is being resolved keeps curl_multi_remove_handle() waiting. */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
@@ -361,7 +374,7 @@ static CURL *new_handle(void)
 
 static CURL *take_handle(struct dialer *dialer)
 {
-    return dialer->kept_count > 0 ? dialer->kept[--dialer->kept_count] : new_handle();
+    return dialer->kept_count > 0 ? dialer->kept[--dialer->kept_count] : new_handle(dialer);
 }
 
 static void release_handle(struct dialer *dialer, CURL *easy)

@@ -14,8 +14,9 @@ struct dial;
  * watched yet. Otherwise `error` names the hop that failed and what to do. The dial is gone. */
 typedef void dial_done(void *owner, enum status status, const struct error *error);
 
-/* `timeout` in milliseconds covers all of a path. NULL when libcurl cannot start. */
-struct dialer *dialer_new(struct loop *loop, long timeout);
+/* `timeout` in milliseconds covers all of a path. `ca_file` (borrowed, may be NULL) is trusted for
+ * https:// proxies beside the system's authorities. NULL when libcurl cannot start. */
+struct dialer *dialer_new(struct loop *loop, long timeout, const char *ca_file);
 /* NULL-safe; no dial and no transport made by it may be left. */
 void dialer_free(struct dialer *dialer);
 

@@ -68,6 +68,38 @@ static SSL_SESSION *take_session(struct tls *tls, const char *host)
     return NULL;
 }
 
+/* OpenSSL keeps no certificate of a handshake that failed; the explanation needs it. */
+static void free_rejected(void *parent, void *certificate, CRYPTO_EX_DATA *data, int index,
+                          long number, void *pointer)
+{
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)number;
+    (void)pointer;
+    X509_free(certificate);
+}
+
+static int rejected_index(void)
+{
+    static int index = -1;
+
+    if (index < 0)
+        index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_rejected);
+    return index;
+}
+
+static int on_verify(int accepted, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    X509 *certificate = X509_STORE_CTX_get_current_cert(store);
+
+    if (!accepted && certificate != NULL && SSL_get_ex_data(ssl, rejected_index()) == NULL &&
+        X509_up_ref(certificate) == 1)
+        SSL_set_ex_data(ssl, rejected_index(), certificate);
+    return accepted;
+}
+
 static SSL_CTX *context_new(void)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
@@ -78,7 +110,7 @@ static SSL_CTX *context_new(void)
                                   SSL_MODE_RELEASE_BUFFERS);
     /* A WebSocket says itself when it ends, so a missing close_notify means nothing more. */
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verify);
     SSL_CTX_set_alpn_protos(context, alpn, sizeof alpn - 1);
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, READ_BUFFER);
@@ -88,7 +120,7 @@ static SSL_CTX *context_new(void)
     return context;
 }
 
-static bool use_authorities(SSL_CTX *context, const char *ca_file, struct error *error)
+bool tls_trust(SSL_CTX *context, const char *ca_file, struct error *error)
 {
     SSL_CTX_set_default_verify_paths(context);
     if (ca_file == NULL || SSL_CTX_load_verify_file(context, ca_file) == 1)
@@ -137,7 +169,7 @@ struct tls *tls_new(const char *ca_file, const char *certificate, const char *ke
     tls->context = context_new();
     SSL_CTX_set_app_data(tls->context, tls);
     SSL_CTX_set_default_passwd_cb(tls->context, no_passphrase);
-    if (use_authorities(tls->context, ca_file, error) &&
+    if (tls_trust(tls->context, ca_file, error) &&
         use_certificate(tls->context, certificate, key, error)) {
         ERR_clear_error(); /* a missing default directory is none of ours */
         return tls;
@@ -267,7 +299,7 @@ static void describe_issuer(X509 *certificate, const char *host, struct error *e
 
 static void describe_certificate(SSL *ssl, long result, const char *host, struct error *error)
 {
-    X509 *certificate = SSL_get1_peer_certificate(ssl);
+    X509 *certificate = SSL_get_ex_data(ssl, rejected_index());
 
     switch (result) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
@@ -290,7 +322,6 @@ static void describe_certificate(SSL *ssl, long result, const char *host, struct
                   "the certificate of \"%s\" cannot be verified: %s", host,
                   X509_verify_cert_error_string(result));
     }
-    X509_free(certificate);
 }
 
 static void describe_library_error(const char *host, struct error *error)

@@ -6,6 +6,8 @@
 
 #include "common/status.h"
 
+#include <stdbool.h>
+
 struct tls;
 
 /* Files may be NULL. `ca_file` is trusted in addition to the system's authorities (OpenSSL's
@@ -16,6 +18,9 @@ struct tls *tls_new(const char *ca_file, const char *certificate, const char *ke
                     struct error *error);
 /* NULL-safe. */
 void tls_free(struct tls *tls);
+
+/* Makes any context trust what ours does. */
+bool tls_trust(SSL_CTX *context, const char *ca_file, struct error *error);
 
 /* A client's connection to `host` (a name or an address), which its certificate must be for.
  * Resumes an earlier session with the same host where there is one. The caller's. */

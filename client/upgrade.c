@@ -403,9 +403,12 @@ enum status upgrade_follow(const struct upgrade_response *response, const struct
                          "the service answered %u with no usable Location", response->status);
     }
     origin = origin_of(location, current);
-    status = url_parse(origin, next, error);
+    status = url_parse(origin, next, NULL);
     if (status == STATUS_OK)
         status = check_redirect(current, next, location, error);
+    else
+        error_set(error, STATUS_DENIED, "08004",
+                  "the service redirects to an address of no use: %.120s", location);
     if (status != STATUS_OK) {
         url_clear(next);
         free(*path);
