@@ -8,7 +8,8 @@ What may differ, and is therefore normalised, all of it:
 - NotificationResponse: the pid, told apart only as our own or another session's;
 - oids of what a script creates (16384 and up) in RowDescription and ParameterDescription;
 - the number in `pg_temp_N` in the texts of errors and notices;
-- the order of the ParameterStatus messages of the start-up, which goes through libpq.
+- the order of the ParameterStatus messages of the start-up, which goes through libpq;
+- where Postgres closes without a word (a length that cannot be), the proxy says 08006 first.
 
 Everything else must be equal, down to the source lines in the error fields.
 
@@ -62,9 +63,16 @@ def receive(connection, until, count):
     try:
         return connection.receive_until("" if until == END else until, count)
     except wire.Closed as closed:
-        return closed.so_far + [wire.Message("closed", closed.rest)]
+        return without_explanation(closed.so_far) + [wire.Message("closed", closed.rest)]
     except TimeoutError as error:
         return error.so_far + [wire.Message("silence", connection.buffered())]
+
+
+def without_explanation(messages):
+    """Without the proxy's own word that Postgres is gone; only ever the last message."""
+    if messages and messages[-1].type == "E" and messages[-1].fields()["M"] == "the connection to Postgres was lost":
+        return messages[:-1]
+    return messages
 
 
 # -- what may differ --------------------------------------------------------------------------------
