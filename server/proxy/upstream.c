@@ -11,6 +11,7 @@
 
 #include "common/memory.h"
 #include "server/pgconnect.h"
+#include "server/schema.h"
 #include "server/worker.h"
 
 /* What Postgres 14 to 18 report (GUC_REPORT); libpq keeps them but cannot list them. */
@@ -41,6 +42,7 @@ struct upstream {
     const struct server_settings *settings;
     enum upstream_state state; /* of the loop thread */
     atomic_bool given_up;
+    bool shadow; /* a scratch database */
     uint8_t key[UPSTREAM_CANCEL_KEY_SIZE];
     uint64_t deadline_ms;
     upstream_done *done;
@@ -126,6 +128,12 @@ static void collect_parameters(struct upstream *upstream)
     upstream->session.parameters = upstream->parameters;
 }
 
+/* A scratch database is new and knows nothing of DDLX; what is replayed in it may use all of it. */
+static bool prepare_shadow(struct upstream *upstream)
+{
+    return !upstream->shadow || schema_install(upstream->conn, &upstream->error) == STATUS_OK;
+}
+
 static void run_connect(struct worker_job *job)
 {
     struct upstream *upstream = (struct upstream *)job;
@@ -140,7 +148,7 @@ static void run_connect(struct worker_job *job)
     upstream->conn = pg_connect(&target, &patience, &upstream->error);
     if (upstream->conn == NULL)
         return;
-    if (ask_backend(upstream, &patience)) {
+    if (prepare_shadow(upstream) && ask_backend(upstream, &patience)) {
         collect_parameters(upstream);
         return;
     }
@@ -243,6 +251,7 @@ struct upstream *upstream_open(struct worker_pool *workers, const struct server_
     upstream->asked_database =
         target->asked_database != NULL ? mem_copy_string(target->asked_database) : NULL;
     upstream->wanted = copy_strings(target->parameters);
+    upstream->shadow = target->mode == SESSION_SHADOW;
     worker_pool_submit(workers, &upstream->job);
     return upstream;
 }
