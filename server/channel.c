@@ -338,10 +338,12 @@ static void channel_pause(struct stream *stream, bool paused)
         update_interest(channel);
 }
 
-static void channel_finish(struct stream *stream)
+static void channel_finish(struct stream *stream, enum stream_end end, const char *reason)
 {
     struct channel *channel = channel_of(stream);
 
+    (void)end;
+    (void)reason;
     if (channel->finishing)
         return;
     channel->finishing = true;

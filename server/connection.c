@@ -21,7 +21,7 @@
 
 enum {
     CLIENT_LINGER_MS = 30000,  /* for a client to take what is queued … */
-    CLIENT_CLOSE_MS = 5000,    /* … or, when nothing is, to close in its turn */
+    CLIENT_CLOSE_MS = 1000,    /* … or, when nothing is, to close in its turn */
     UPSTREAM_LINGER_MS = 5000, /* for Postgres to take what its client sent before it went */
     UNREADY_MAX = 100,         /* clients that have not logged in */
     UNREADY_GRACE_MS = 1000,   /* this young none is dropped for that limit */
@@ -47,7 +47,8 @@ struct connection {
     bool unready;                    /* counted as not logged in */
     bool session_pauses_client;
     bool upstream_is_full;
-    bool cancelling; /* a CancelRequest is being worked off */
+    bool cancelling; /* a CancelRequest is worked off, or our own statement stopped */
+    bool terminated; /* by us: what it runs must not go on in Postgres */
     bool closing;    /* the session is over */
     bool close_started;
 };
@@ -60,6 +61,7 @@ struct examination {
 };
 
 static void settle(struct connection *connection);
+static void on_cancelled(struct control_waiter *waiter);
 
 /* Every call into the session stands between these two: what it asks for is done after it. */
 static void enter(struct connection *connection)
@@ -131,9 +133,20 @@ static void let_upstream_finish(struct connection *connection)
     loop_timer_set(connection->server->loop, &connection->linger, UPSTREAM_LINGER_MS);
 }
 
+static void stop_statement(struct connection *connection)
+{
+    const struct session_upstream *upstream = upstream_session(connection->upstream);
+
+    connection->cancelled.on_answer = on_cancelled;
+    connection->cancelling = control_stop(connection->server->control, upstream->pid,
+                                          upstream->secret, &connection->cancelled);
+}
+
 static void start_close(struct connection *connection)
 {
     connection->close_started = true;
+    if (connection->terminated && connection->channel != NULL)
+        stop_statement(connection);
     count_ready(connection);
     loop_timer_stop(&connection->timer);
     if (connection->client == NULL) {
@@ -540,6 +553,7 @@ static void terminate(struct connection *connection, const struct error *error)
 {
     if (connection->closing)
         return;
+    connection->terminated = true;
     enter(connection);
     session_terminate(connection->session, error);
     leave(connection);
@@ -576,6 +590,21 @@ struct connection *connection_new(struct server *server, const char *peer,
     return connection;
 }
 
+static bool is_refused(const struct server *server, struct error *error)
+{
+    if (server->draining) {
+        (void)error_set(error, STATUS_CLOSED, "57P03", "the server is shutting down");
+        error_hint(error, "Connect again in a moment.");
+        return true;
+    }
+    if (server->client_count <= server->settings->max_sessions)
+        return false;
+    (void)error_set(error, STATUS_FULL, "53300", "sorry, too many clients already");
+    error_hint(error, "The server allows %lu at once (MAX_SESSIONS).",
+               server->settings->max_sessions);
+    return true;
+}
+
 void connection_start(struct connection *connection, struct stream *client)
 {
     struct server *server = connection->server;
@@ -586,13 +615,9 @@ void connection_start(struct connection *connection, struct stream *client)
     connection->client = client;
     enter(connection);
     session_start(connection->session);
-    /* It still gets its answer, once it has said what it wants: a CancelRequest must pass. */
-    if (server->client_count > server->settings->max_sessions) {
-        (void)error_set(&error, STATUS_FULL, "53300", "sorry, too many clients already");
-        error_hint(&error, "The server allows %lu at once (MAX_SESSIONS).",
-                   server->settings->max_sessions);
+    /* It gets its answer once it has said what it wants: a CancelRequest must pass. */
+    if (is_refused(server, &error))
         session_terminate(connection->session, &error);
-    }
     leave(connection);
 }
 

@@ -78,6 +78,7 @@ static enum status create_context(struct loop *loop, const struct loop_http *htt
         /* One request's headers; a long bearer token must fit. */
         .max_http_header_data = 32 * 1024,
         .timeout_secs = http->header_timeout_s,
+        .timeout_secs_ah_idle = http->header_timeout_s,
         .keepalive_timeout = (int)http->idle_timeout_s,
     };
 

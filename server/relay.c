@@ -15,7 +15,7 @@
 #include "server/server.h"
 
 /* How long one end may take to accept what is queued once the other is gone. */
-enum { LINGER_MS = 30000 };
+enum { LINGER_MS = 30000, END_REASON_MAX = 120 };
 
 struct relay {
     struct server_client entry;
@@ -29,13 +29,21 @@ struct relay {
     uint64_t opened_at;
     uint64_t bytes_up, bytes_down;
     const char *reason;
-    bool client_ended; /* before upstream was there */
+    enum stream_end end;                 /* what the client is told … */
+    char end_reason[END_REASON_MAX + 1]; /* … and why */
+    bool client_ended;                   /* before upstream was there */
 };
 
 static void note(struct relay *relay, const char *reason)
 {
     if (relay->reason == NULL)
         relay->reason = reason;
+}
+
+static void fail(struct relay *relay, enum stream_end end, const char *reason)
+{
+    relay->end = end;
+    (void)snprintf(relay->end_reason, sizeof(relay->end_reason), "%.*s", END_REASON_MAX, reason);
 }
 
 static void free_relay(struct relay *relay)
@@ -61,7 +69,7 @@ static void on_end_lost(struct relay *relay)
         return;
     }
     stream_pause(left, false);
-    stream_finish(left);
+    stream_finish_because(left, relay->end, relay->end_reason);
     loop_timer_set(relay->server->loop, &relay->linger, LINGER_MS);
 }
 
@@ -160,7 +168,7 @@ static void on_upstream_closed(void *owner, const char *reason)
 {
     struct relay *relay = owner;
 
-    (void)reason;
+    fail(relay, STREAM_END_FAILED, reason);
     note(relay, "upstream lost");
     relay->upstream = NULL;
     on_end_lost(relay);
@@ -181,6 +189,7 @@ static void on_dialled(void *owner, int fd, const struct error *error)
     if (fd < 0) {
         log_warn(&relay->log, "%s", error->message);
         note(relay, "upstream unreachable");
+        fail(relay, STREAM_END_FAILED, error->message);
         on_end_lost(relay);
         return;
     }
@@ -189,6 +198,7 @@ static void on_dialled(void *owner, int fd, const struct error *error)
     if (relay->upstream == NULL) {
         close(fd);
         note(relay, "out of resources");
+        fail(relay, STREAM_END_FAILED, "the server is out of resources");
         on_end_lost(relay);
         return;
     }
@@ -206,6 +216,7 @@ static void on_terminate(struct server_client *entry, const struct error *error)
 
     (void)error; /* what language upstream speaks is not known here */
     note(relay, "server shut down");
+    fail(relay, STREAM_END_GOING_AWAY, "the server is shutting down");
     if (relay->upstream != NULL) {
         stream_close(relay->upstream);
         relay->upstream = NULL;

@@ -29,11 +29,18 @@ struct stream_events {
     void (*on_closed)(void *owner, const char *reason);
 };
 
+/* How our direction ends; what the peer is told of it depends on the carrier. */
+enum stream_end {
+    STREAM_END_NORMAL,     /* TCP: FIN; WebSocket: Close 1000 */
+    STREAM_END_GOING_AWAY, /* the server stops; TCP: FIN; WebSocket: Close 1001 */
+    STREAM_END_FAILED,     /* what was to come is lost; TCP: FIN; WebSocket: Close 1011 */
+};
+
 struct stream_ops {
     void (*send)(struct stream *stream, struct bytes data);
     size_t (*queued)(const struct stream *stream);
     void (*pause)(struct stream *stream, bool paused);
-    void (*finish)(struct stream *stream);
+    void (*finish)(struct stream *stream, enum stream_end end, const char *reason);
     void (*close)(struct stream *stream);
 };
 
@@ -63,11 +70,17 @@ static inline void stream_pause(struct stream *stream, bool paused)
     stream->ops->pause(stream, paused);
 }
 
-/* Ends our direction once all is written (TCP: FIN; WebSocket: Close 1000). Data still arrives
- * where the carrier has half-close. */
+/* Ends our direction once all is written. Data still arrives where the carrier has half-close. */
 static inline void stream_finish(struct stream *stream)
 {
-    stream->ops->finish(stream);
+    stream->ops->finish(stream, STREAM_END_NORMAL, "");
+}
+
+/* The same, with a reason for the peer's log, at most 120 bytes. */
+static inline void stream_finish_because(struct stream *stream, enum stream_end end,
+                                         const char *reason)
+{
+    stream->ops->finish(stream, end, reason);
 }
 
 /* Closes now, dropping what is queued; no event follows. */

@@ -151,9 +151,9 @@ const struct reply *upgrade_check(const struct server *server, struct lws *wsi)
         return &foreign_origin;
     if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0)
         return &unknown_protocol;
-    if (server->draining)
+    /* In proxy mode the session says these, in Postgres's words. */
+    if (server->relay != NULL && server->draining)
         return &draining;
-    /* In proxy mode the session says it, in Postgres's words. */
     if (server->relay != NULL && !server_has_room(server))
         return &full;
     return check_token(server, wsi);

@@ -32,7 +32,9 @@ struct websocket {
     struct websocket *next, *previous; /* the watchdog's list */
     struct lws *wsi;
     struct buffer queue;
-    const char *reason;     /* of the end, a literal */
+    const char *reason; /* of the end, a literal */
+    char *end_reason;   /* what our Close says */
+    enum stream_end end;
     size_t in_library;      /* upper bound of what libwebsockets holds for the kernel */
     unsigned char silent_s; /* since the last byte from the peer */
     bool heard;             /* since the last tick */
@@ -217,6 +219,12 @@ static size_t websocket_queued(const struct stream *stream)
     return websocket->in_library + buffer_len(&websocket->queue);
 }
 
+static const enum lws_close_status close_codes[] = {
+    [STREAM_END_NORMAL] = LWS_CLOSE_STATUS_NORMAL,
+    [STREAM_END_GOING_AWAY] = LWS_CLOSE_STATUS_GOINGAWAY,
+    [STREAM_END_FAILED] = LWS_CLOSE_STATUS_UNEXPECTED_CONDITION,
+};
+
 /* Close with `code`; what the callback must return for it to go out. */
 static int send_close(struct websocket *websocket, enum lws_close_status code, const char *text)
 {
@@ -247,7 +255,7 @@ int websocket_writable(struct websocket *websocket)
     if (buffer_len(&websocket->queue) > 0)
         lws_callback_on_writable(websocket->wsi);
     else if (websocket->finishing && websocket->in_library == 0)
-        return send_close(websocket, LWS_CLOSE_STATUS_NORMAL, "");
+        return send_close(websocket, close_codes[websocket->end], websocket->end_reason);
 
     if (websocket->above_high && websocket_queued(&websocket->stream) <= STREAM_QUEUE_LOW) {
         websocket->above_high = false;
@@ -305,13 +313,15 @@ static void websocket_pause(struct stream *stream, bool paused)
 
 /* The end */
 
-static void websocket_finish(struct stream *stream)
+static void websocket_finish(struct stream *stream, enum stream_end end, const char *reason)
 {
     struct websocket *websocket = websocket_of(stream);
 
     if (websocket->finishing)
         return;
     websocket->finishing = true;
+    websocket->end = end;
+    websocket->end_reason = mem_copy_string(reason);
     lws_callback_on_writable(websocket->wsi);
 }
 
@@ -335,6 +345,7 @@ void websocket_gone(struct websocket *websocket)
                                                                          ? websocket->reason
                                                                          : "connection lost");
     buffer_clear(&websocket->queue);
+    free(websocket->end_reason);
     free(websocket);
 }
 

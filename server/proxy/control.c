@@ -25,7 +25,7 @@ enum {
     FRESH_MS = 1000,
     ANSWER_WITHIN_MS = 1500, /* a waiter for health, whatever Postgres does */
     QUERY_TIMEOUT_MS = 5000,
-    CANCELS_MAX = 64,
+    CANCELS_MAX = 1024, /* at a drain's deadline there may be one for each session */
     WRONG_PER_SECOND = 10,
 };
 #define CONTROL_STACK (8UL * 1024 * 1024)
@@ -36,6 +36,7 @@ struct cancel {
     uint32_t pid;
     uint32_t secret;
     bool well_formed;
+    bool trusted; /* not a client's: never counted as wrong */
     bool done;
     bool wrong; /* the outcome */
     struct control_waiter *waiter;
@@ -261,7 +262,7 @@ static void finish_cancels(struct control *control)
 
     control->running_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (control->running[i].wrong)
+        if (control->running[i].wrong && !control->running[i].trusted)
             count_wrong(control, &control->running[i]);
         answer(control->running[i].waiter);
     }
@@ -444,18 +445,31 @@ bool control_check(struct control *control, struct control_waiter *waiter)
     return false;
 }
 
+static bool enqueue(struct control *control, const struct cancel *cancel)
+{
+    if (!control->prepared || control->queue_count == CANCELS_MAX)
+        return false;
+    control->queue[control->queue_count++] = *cancel;
+    submit_if_needed(control);
+    return true;
+}
+
 bool control_cancel(struct control *control, uint32_t pid, struct bytes key,
                     struct control_waiter *waiter)
 {
-    struct cancel *cancel = &control->queue[control->queue_count];
+    struct cancel cancel = {.pid = pid, .waiter = waiter};
 
-    if (!control->prepared || control->queue_count == CANCELS_MAX)
-        return false;
-    *cancel = (struct cancel){.pid = pid, .waiter = waiter};
-    cancel->well_formed = key.len == 4 && bytes_take_u32(&key, &cancel->secret);
-    control->queue_count++;
-    submit_if_needed(control);
-    return true;
+    cancel.well_formed = key.len == 4 && bytes_take_u32(&key, &cancel.secret);
+    return enqueue(control, &cancel);
+}
+
+bool control_stop(struct control *control, uint32_t pid, uint32_t secret,
+                  struct control_waiter *waiter)
+{
+    const struct cancel cancel = {
+        .pid = pid, .secret = secret, .well_formed = true, .trusted = true, .waiter = waiter};
+
+    return enqueue(control, &cancel);
 }
 
 void control_forget(struct control *control, struct control_waiter *waiter)

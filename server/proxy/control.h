@@ -48,6 +48,9 @@ const struct error *control_health(const struct control *control);
  * room for another. */
 bool control_cancel(struct control *control, uint32_t pid, struct bytes key,
                     struct control_waiter *waiter);
+/* The same for a session of our own that is being ended, whose backend may be gone already. */
+bool control_stop(struct control *control, uint32_t pid, uint32_t secret,
+                  struct control_waiter *waiter);
 /* The waiter goes away; harmless when it does not wait. */
 void control_forget(struct control *control, struct control_waiter *waiter);
 
