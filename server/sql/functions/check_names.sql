@@ -78,20 +78,22 @@ DECLARE
     clash record;
 BEGIN
     FOR clash IN
-        SELECT format('table %s and the electrified table %I become the same name in clients: %s',
-                      electric.short_name(relation), e.name, electric.client_identifier('table', e.name)) AS message
-        FROM electric.electrified e JOIN pg_class c ON c.oid = relation
-        WHERE e.relid <> relation
-          AND electric.client_identifier('table', e.name) = electric.client_identifier('table', c.relname)
-          AND electric.client_identifier('table', e.name) <> ''
-        UNION ALL
-        SELECT format('columns %s of table %s become the same name in clients: %s',
-                      string_agg(quote_ident(n.name), ', ' ORDER BY n.name COLLATE "C"),
-                      electric.short_name(relation), electric.client_identifier('column', n.name))
-        FROM electric.names_of(relation) n
-        WHERE n.kind = 'column' AND electric.client_identifier('column', n.name) <> ''
-        GROUP BY electric.client_identifier('column', n.name)
-        HAVING count(*) > 1
+        SELECT * FROM (
+            SELECT format('table %s and the electrified table %I become the same name in clients: %s',
+                          electric.short_name(relation), e.name, electric.client_identifier('table', e.name)) AS message
+            FROM electric.electrified e JOIN pg_class c ON c.oid = relation
+            WHERE e.relid <> relation
+              AND electric.client_identifier('table', e.name) = electric.client_identifier('table', c.relname)
+              AND electric.client_identifier('table', e.name) <> ''
+            UNION ALL
+            SELECT format('columns %s of table %s become the same name in clients: %s',
+                          string_agg(quote_ident(n.name), ', ' ORDER BY n.name COLLATE "C"),
+                          electric.short_name(relation), electric.client_identifier('column', n.name))
+            FROM electric.names_of(relation) n
+            WHERE n.kind = 'column' AND electric.client_identifier('column', n.name) <> ''
+            GROUP BY electric.client_identifier('column', n.name)
+            HAVING count(*) > 1
+        ) clashes ORDER BY message COLLATE "C"
     LOOP
         RAISE WARNING USING MESSAGE = clash.message,
             HINT = 'Rename one of them, or clients may see only one.';

@@ -1,32 +1,32 @@
 -- From the name a client wrote to a table that is its own and locked. This runs with the caller's
 -- rights and search_path, because that is how names are meant; so everything in it is qualified.
 
+-- Whether a row with this xmin, which is visible, was written by the current transaction or a savepoint
+-- in it: it is still in progress, and no other such row would be visible.
+CREATE OR REPLACE FUNCTION electric.is_own_xid(row_xid xid) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own   numeric := pg_current_xact_id()::text::numeric;
+    -- xids are 32 bits and wrap around; those of savepoints follow that of their transaction.
+    ahead bigint := (row_xid::text::bigint - mod(own, 4294967296)::bigint) & 4294967295;
+BEGIN
+    -- Below 3 are xids with a fixed meaning, such as frozen.
+    RETURN row_xid::text::bigint >= 3 AND ahead <= 2147483647 AND pg_xact_status((own + ahead)::text::xid8) = 'in progress';
+END
+$$;
+
 -- Whether this transaction (or a savepoint in it) created `relation`. The dependency of the row type
 -- on its table is written once, at creation; other catalog rows are rewritten by ALTER TABLE.
 CREATE OR REPLACE FUNCTION electric.is_created_here(relation oid) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    own     numeric := pg_current_xact_id()::text::numeric;
-    creator bigint;
-    ahead   bigint;
+    creator xid := (SELECT d.xmin FROM pg_depend d
+                    WHERE d.classid = 'pg_type'::regclass AND d.refclassid = 'pg_class'::regclass
+                      AND d.refobjid = relation AND d.refobjsubid = 0 AND d.deptype = 'i');
 BEGIN
-    SELECT d.xmin::text::bigint INTO creator
-    FROM pg_depend d
-    WHERE d.classid = 'pg_type'::regclass AND d.refclassid = 'pg_class'::regclass
-      AND d.refobjid = relation AND d.refobjsubid = 0 AND d.deptype = 'i';
-    -- Below 3 are xids with a fixed meaning, such as frozen.
-    IF creator IS NULL OR creator < 3 THEN
-        RETURN false;
-    END IF;
-
-    -- xids are 32 bits and wrap around; those of savepoints follow that of their transaction.
-    ahead := (creator - mod(own, 4294967296)::bigint) & 4294967295;
-    IF ahead > 2147483647 THEN
-        RETURN false;
-    END IF;
-    -- A row that is visible though its transaction is in progress can only be our own.
-    RETURN pg_xact_status((own + ahead)::text::xid8) = 'in progress';
+    RETURN creator IS NOT NULL AND electric.is_own_xid(creator);
 END
 $$;
 

@@ -42,3 +42,31 @@ BEGIN
     CALL electric.enable(pg_catalog.format('%I.%I', schema_name, table_name));
 END
 $$;
+
+-- The version of the migration that this transaction makes.
+CREATE OR REPLACE PROCEDURE electric.migration_version(version text)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM electric.set_version(version);
+END
+$$;
+
+-- The proxy calls this after a statement that wrote a migration tool's own table.
+CREATE OR REPLACE PROCEDURE electric.note_version()
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM electric.take_note();
+END
+$$;
+
+-- The proxy calls this after statements that may have changed tables, where there are no event
+-- triggers to do it.
+CREATE OR REPLACE PROCEDURE electric.capture()
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM electric.capture_changes();
+END
+$$;

@@ -10,15 +10,22 @@ GRANT EXECUTE ON PROCEDURE
     electric.enable(text, boolean),
     electric.disable(text, boolean),
     electric.electrify(text),
-    electric.electrify(text, text)
+    electric.electrify(text, text),
+    electric.migration_version(text),
+    electric.note_version(),
+    electric.capture()
 TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
     electric.claim(text, boolean),
     electric.is_created_here(oid),
+    electric.is_own_xid(xid),
     electric.report_missing(text, boolean),
     electric.refuse_owner(text, text),
     electric.refuse_isolation(text),
     electric.enable_table(oid),
-    electric.disable_table(oid)
+    electric.disable_table(oid),
+    electric.set_version(text),
+    electric.take_note(),
+    electric.capture_changes()
 TO PUBLIC;

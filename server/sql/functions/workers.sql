@@ -54,6 +54,7 @@ DECLARE
     reason electric.refusal;
 BEGIN
     PERFORM electric.check_owner(relation);
+    PERFORM electric.check_stamp();
     PERFORM electric.refuse(relation, electric.check_kind(relation));
     IF electric.is_electrified(relation) THEN
         RAISE NOTICE 'table % is already electrified', electric.qualified_name(relation);
@@ -73,7 +74,6 @@ BEGIN
     PERFORM electric.warn_foreign_keys(relation);
     PERFORM electric.warn_names(relation);
 
-    -- The place where a capture engine records that the table joins the set.
     PERFORM electric.add_table(relation);
 END
 $$;
@@ -84,38 +84,14 @@ SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 BEGIN
     PERFORM electric.check_owner(relation);
+    PERFORM electric.check_stamp();
     IF NOT electric.is_electrified(relation) THEN
         RAISE NOTICE 'table % is not electrified', electric.qualified_name(relation);
         RETURN;
     END IF;
     PERFORM electric.check_dependents(relation);
 
-    -- The place where a capture engine records that the table leaves the set.
-    DELETE FROM electric.tables WHERE relid = relation;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION electric.add_table(relation oid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    subject record;
-BEGIN
-    SELECT n.nspname, c.relname INTO STRICT subject
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = relation;
-
-    -- Rows left behind by tables that were dropped or renamed make room.
-    DELETE FROM electric.tables t
-    WHERE (t.relid = relation OR electric.fold(t.name) = electric.fold(subject.relname))
-      AND NOT EXISTS (SELECT FROM electric.electrified e WHERE e.relid = t.relid);
-
-    INSERT INTO electric.tables (nsp, name, relid) VALUES (subject.nspname, subject.relname, relation);
-EXCEPTION
-    -- Another transaction electrified such a name after the check, and has committed now.
-    WHEN unique_violation THEN
-        PERFORM electric.refuse(relation, electric.check_name_clashes(relation));
-        RAISE;
+    PERFORM electric.remove_table(t.nsp, t.name) FROM electric.tables t WHERE t.relid = relation;
 END
 $$;
 

@@ -1,0 +1,128 @@
+-- What Postgres calls after each command that changes the catalog. Both come when the catalog already
+-- shows the result; sql_drop comes first.
+
+-- Electrified tables that the command may have changed: named by it, or through an index, a
+-- constraint, a parent or a child.
+CREATE OR REPLACE FUNCTION electric.changed_relations() RETURNS oid[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(
+        WITH commands AS MATERIALIZED (
+            SELECT DISTINCT classid, objid FROM pg_event_trigger_ddl_commands()
+        ), relations AS MATERIALIZED (
+            SELECT objid AS relid FROM commands WHERE classid = 'pg_class'::regclass
+            UNION
+            SELECT x.indrelid FROM commands JOIN pg_index x ON x.indexrelid = objid WHERE classid = 'pg_class'::regclass
+            UNION
+            SELECT con.conrelid FROM commands JOIN pg_constraint con ON con.oid = objid
+            WHERE classid = 'pg_constraint'::regclass
+        )
+        SELECT relid FROM relations
+        UNION
+        SELECT i.inhparent FROM relations JOIN pg_inherits i ON i.inhrelid = relid
+        UNION
+        SELECT i.inhrelid FROM relations JOIN pg_inherits i ON i.inhparent = relid);
+END
+$$;
+
+-- The same for commands about what tables use: a type, a schema, or an extension with such in it.
+CREATE OR REPLACE FUNCTION electric.changed_through_others() RETURNS oid[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(
+        WITH commands AS MATERIALIZED (
+            SELECT DISTINCT classid, objid FROM pg_event_trigger_ddl_commands()
+        ), things AS MATERIALIZED (
+            SELECT classid, objid FROM commands
+            UNION
+            SELECT d.classid, d.objid FROM commands c
+            JOIN pg_depend d ON d.refclassid = c.classid AND d.refobjid = c.objid AND d.deptype = 'e'
+            WHERE c.classid = 'pg_extension'::regclass
+        ), types AS MATERIALIZED (
+            SELECT objid AS type FROM things WHERE classid = 'pg_type'::regclass
+            UNION
+            SELECT c.reltype FROM things JOIN pg_class c ON c.oid = objid AND c.relkind = 'c'
+            WHERE classid = 'pg_class'::regclass
+        )
+        SELECT a.attrelid FROM electric.tables t
+        JOIN pg_attribute a ON a.attrelid = t.relid AND a.atttypid IN (SELECT type FROM types)
+        UNION
+        SELECT c.oid FROM electric.tables t JOIN pg_class c ON c.oid = t.relid AND c.reloftype IN (SELECT type FROM types)
+        UNION
+        SELECT c.oid FROM electric.tables t JOIN pg_class c ON c.oid = t.relid
+        JOIN things ON things.classid = 'pg_namespace'::regclass AND things.objid = c.relnamespace
+        UNION
+        SELECT t.relid FROM electric.tables t
+        JOIN things ON things.classid = 'pg_class'::regclass AND things.objid = t.relid);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION electric.on_ddl() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '30s'
+AS $$
+DECLARE
+    relations oid[];
+BEGIN
+    IF NOT electric.begin_judging() THEN
+        RETURN;
+    END IF;
+    relations := electric.changed_relations();
+    IF EXISTS (SELECT FROM electric.tables WHERE relid IS NULL) THEN
+        PERFORM electric.adopt_renamed(relations);
+    END IF;
+    IF tg_tag IN ('ALTER TYPE', 'ALTER SCHEMA', 'ALTER EXTENSION', 'CREATE EXTENSION', 'ALTER TABLE') AND EXISTS (
+        SELECT FROM pg_event_trigger_ddl_commands()
+        WHERE object_type IN ('type', 'composite type', 'schema', 'extension')) THEN
+        relations := relations || electric.changed_through_others();
+    END IF;
+    relations := ARRAY(SELECT t.relid FROM unnest(relations) AS r(relid) JOIN electric.tables t USING (relid));
+    IF relations <> '{}' THEN
+        PERFORM electric.judge_all(relations);
+    END IF;
+END
+$$;
+
+-- Dropped columns carry the oid of their table, constraints its name; of an index only its own name is
+-- left. After a restore a table that is gone can only be known by name.
+CREATE OR REPLACE FUNCTION electric.on_drop() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '30s'
+AS $$
+DECLARE
+    relations oid[];
+    lost      electric.tables;
+BEGIN
+    IF NOT electric.begin_judging() THEN
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM electric.tables WHERE relid IS NULL) THEN
+        SELECT t.* INTO lost
+        FROM pg_event_trigger_dropped_objects() d
+        JOIN electric.tables t ON t.relid IS NULL AND t.nsp = d.schema_name AND t.name = d.object_name
+        WHERE d.object_type = 'table'
+        LIMIT 1;
+        IF lost.name IS NOT NULL THEN
+            PERFORM electric.raise_fault(lost.nsp, lost.name, electric.find_fault(lost.snapshot, NULL));
+        END IF;
+    END IF;
+
+    relations := ARRAY(
+        WITH dropped AS MATERIALIZED (
+            SELECT classid, objid, object_type, schema_name, object_name, address_names
+            FROM pg_event_trigger_dropped_objects()
+        )
+        SELECT t.relid FROM dropped d JOIN electric.tables t ON t.relid = d.objid WHERE d.classid = 'pg_class'::regclass
+        UNION
+        SELECT t.relid FROM dropped d JOIN electric.tables t ON t.nsp = d.address_names[1] AND t.name = d.address_names[2]
+        WHERE d.object_type IN ('table constraint', 'default value')
+        UNION
+        SELECT t.relid FROM dropped d
+        JOIN electric.indexes i ON i.nsp = d.schema_name AND i.name = d.object_name
+        JOIN electric.tables t ON t.nsp = i.nsp AND t.name = i.table_name
+        WHERE d.object_type = 'index');
+    IF relations <> '{}' THEN
+        PERFORM electric.judge_all(relations);
+    END IF;
+END
+$$;

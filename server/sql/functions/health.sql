@@ -1,0 +1,73 @@
+-- Whether the engine is as it was installed. Cheap enough to be asked every few minutes; the sweep is
+-- apart, because it reads every table's catalog rows.
+
+CREATE OR REPLACE FUNCTION electric.bodies() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT encode(sha256(convert_to(string_agg(
+               format('%s %s %s %s', p.proname, p.prosrc, p.proconfig, p.prosecdef), E'\n'
+               ORDER BY p.proname COLLATE "C", p.prosrc COLLATE "C"), 'UTF8')), 'hex')
+    FROM pg_proc p WHERE p.pronamespace = 'electric'::regnamespace
+$$;
+
+-- Which of the event triggers are missing, or do not always fire.
+CREATE OR REPLACE FUNCTION electric.idle_triggers() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(wanted.name, ', ' ORDER BY wanted.name)
+    FROM (VALUES ('electric_ddl', 'ddl_command_end', 'on_ddl'), ('electric_drop', 'sql_drop', 'on_drop'))
+         AS wanted(name, event, routine)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
+        WHERE e.evtname = wanted.name AND e.evtevent = wanted.event AND e.evtenabled = 'A' AND e.evttags IS NULL
+          AND p.proname = wanted.routine AND p.pronamespace = 'electric'::regnamespace)
+$$;
+
+-- The newest `depth` rows must continue one another and end where the head is.
+CREATE OR REPLACE FUNCTION electric.broken_link(depth bigint) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH newest AS (
+        SELECT m.*, lag(m.seq) OVER ordered AS before, lag(m.hash) OVER ordered AS hash_before
+        FROM electric.migrations m
+        WHERE m.seq > (SELECT h.seq FROM electric.head h) - depth
+        WINDOW ordered AS (ORDER BY m.seq)
+    )
+    SELECT min(seq) FROM (
+        SELECT seq FROM newest
+        WHERE hash <> electric.hash_of(prev_hash, seq, version, ops) OR before <> seq - 1 OR hash_before <> prev_hash
+        UNION ALL
+        SELECT h.seq FROM electric.head h
+        WHERE h.seq > 0 AND NOT EXISTS (SELECT FROM newest n WHERE (n.seq, n.hash) = (h.seq, h.hash))
+        UNION ALL
+        SELECT m.seq FROM electric.migrations m, electric.head h WHERE m.seq > h.seq
+    ) broken
+$$;
+
+CREATE OR REPLACE FUNCTION electric.health() RETURNS TABLE (item text, ok boolean, detail text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    mode  text := (SELECT value FROM electric.settings WHERE name = 'mode');
+    idle  text := electric.idle_triggers();
+    link  bigint := electric.broken_link(100);
+    stale bigint := (SELECT count(*) FROM electric.pending p
+                     WHERE pg_xact_status(p.xid) IS DISTINCT FROM 'in progress');
+BEGIN
+    RETURN QUERY SELECT checked.item, checked.ok, CASE WHEN NOT checked.ok THEN checked.problem END FROM (VALUES
+        ('mode', mode = 'triggers',
+         'this role may not create event triggers: changes made beside the proxy are found late'),
+        ('event triggers', mode <> 'triggers' OR idle IS NULL, 'missing or disabled: ' || idle),
+        ('event_triggers', coalesce(current_setting('event_triggers', true), 'on') = 'on', 'the setting event_triggers is off'),
+        ('functions', (SELECT value = electric.bodies() FROM electric.settings WHERE name = 'bodies'),
+         'functions of the schema electric are not those that were installed'),
+        ('commit hook', EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = 'electric.pending'::regclass
+                                AND t.tgname = 'on_commit' AND t.tgenabled = 'A'), 'the trigger on electric.pending does not fire'),
+        ('pending', stale = 0, stale || ' changes of ended transactions were never written to the ledger'),
+        ('chain', link IS NULL, 'the hash chain breaks at migration ' || link),
+        ('prepared transactions', NOT EXISTS (SELECT FROM pg_prepared_xacts x
+                                              WHERE x.database = current_database() AND x.prepared < now() - interval '5 minutes'),
+         'a prepared transaction is older than five minutes, and may keep migrations waiting')
+    ) AS checked(item, ok, problem);
+END
+$$;

@@ -1,0 +1,87 @@
+-- A change of an electrified table is judged by what it did.
+
+-- What a comparison of a table with its snapshot found: nothing, a fault, or operations.
+CREATE OR REPLACE FUNCTION electric.refuse_direct(nsp text, name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF electric.is_proxied()
+       OR EXISTS (SELECT FROM electric.settings s WHERE s.name = 'direct_ddl' AND s.value = 'capture') THEN
+        RETURN;
+    END IF;
+    PERFORM electric.raise_fault(nsp, name, (
+        'EX020', format('Electrified table %s can only be changed through the migrations proxy', electric.title(nsp, name)),
+        'This session is connected to Postgres directly.',
+        'Connect to electric-proxy, for example through electric-tunnel, and run the migration there.',
+        NULL)::electric.fault);
+END
+$$;
+
+-- Judges the electrified table `subject`, an oid that may no longer mean a relation. The row is locked
+-- before the catalog is read, so that of two sessions the second sees what the first has done.
+CREATE OR REPLACE FUNCTION electric.judge(subject oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known electric.tables;
+    found jsonb;
+    fault electric.fault;
+    ops   jsonb;
+BEGIN
+    SELECT * INTO known FROM electric.tables t WHERE t.relid = subject FOR UPDATE;
+    IF known.relid IS NULL THEN
+        RETURN;
+    END IF;
+    found := electric.snapshot(subject);
+    IF found = known.snapshot THEN
+        RETURN;
+    END IF;
+
+    fault := electric.find_fault(known.snapshot, found);
+    IF fault.code IS NOT NULL THEN
+        PERFORM electric.raise_fault(known.nsp, known.name, fault);
+    END IF;
+    ops := electric.find_ops(known.snapshot, found);
+    IF ops <> '[]' THEN
+        PERFORM electric.refuse_direct(known.nsp, known.name);
+        PERFORM electric.announce(known.nsp, known.name);
+    END IF;
+    PERFORM electric.store(found);
+    PERFORM electric.record(ops, NULL);
+END
+$$;
+
+-- Tables that are gone come first: that is what a user wants to hear of DROP TABLE ... CASCADE. Always
+-- the same order, so that two sessions cannot wait for each other.
+CREATE OR REPLACE FUNCTION electric.judge_all(subjects oid[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject oid;
+BEGIN
+    FOR subject IN
+        SELECT s FROM unnest(subjects) s LEFT JOIN pg_class c ON c.oid = s
+        GROUP BY s, c.oid ORDER BY c.oid IS NOT NULL, s
+    LOOP
+        PERFORM electric.judge(subject);
+    END LOOP;
+END
+$$;
+
+-- Before anything is judged. Under REPEATABLE READ the transaction may be too old to see a table as
+-- electrified that has become so: locking a row that has changed since fails with 40001. And after a
+-- restore nothing may be judged by oids of another database.
+CREATE OR REPLACE FUNCTION electric.begin_judging() RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        PERFORM FROM electric.membership FOR SHARE;
+    END IF;
+    IF NOT EXISTS (SELECT FROM electric.tables) THEN
+        RETURN false;
+    END IF;
+    PERFORM electric.check_stamp();
+    RETURN true;
+END
+$$;

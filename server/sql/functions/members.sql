@@ -1,0 +1,84 @@
+-- How tables join and leave the electrified set, and what clients are told of it.
+
+CREATE OR REPLACE FUNCTION electric.remove_table(nsp text, name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known electric.tables;
+BEGIN
+    SELECT * INTO known FROM electric.tables t
+    WHERE t.nsp = remove_table.nsp AND t.name = remove_table.name FOR UPDATE;
+    DELETE FROM electric.tables t WHERE t.nsp = known.nsp AND t.name = known.name;
+    DELETE FROM electric.indexes i WHERE i.nsp = known.nsp AND i.table_name = known.name;
+    PERFORM electric.record(electric.disable_table_ops(known.snapshot), NULL);
+END
+$$;
+
+-- Electrified tables have foreign keys to `target`, which joins the set: now clients may have them.
+CREATE OR REPLACE FUNCTION electric.add_foreign_keys(target oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key   record;
+    found jsonb;
+BEGIN
+    FOR key IN
+        SELECT t.nsp, t.name, con.conname::text, con.conrelid
+        FROM pg_constraint con JOIN electric.tables t ON t.relid = con.conrelid
+        WHERE con.confrelid = target AND con.contype = 'f' AND con.conrelid <> target
+        ORDER BY con.conrelid, con.conname
+    LOOP
+        -- The target may have been renamed before, which concerned nobody.
+        SELECT jsonb_set(t.snapshot, ARRAY['constraints', key.conname], electric.constraints_of(key.conrelid)->key.conname)
+        INTO found
+        FROM electric.tables t WHERE t.relid = key.conrelid FOR UPDATE;
+        PERFORM electric.store(found);
+        PERFORM electric.record(jsonb_build_array(jsonb_build_object('op', 'add_foreign_key', 'schema', key.nsp,
+            'table', key.name, 'foreign_key', electric.foreign_key_op(found, key.conname))), NULL);
+    END LOOP;
+END
+$$;
+
+-- The table's own row, its snapshot, and the operations.
+CREATE OR REPLACE FUNCTION electric.add_table(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found jsonb := electric.snapshot(relation);
+BEGIN
+    -- Tables that were dropped or renamed behind our back make room.
+    PERFORM electric.remove_table(t.nsp, t.name)
+    FROM electric.tables t
+    WHERE (t.relid = relation OR electric.fold(t.name) = electric.fold(found->>'name'))
+      AND NOT EXISTS (SELECT FROM electric.electrified e WHERE e.relid = t.relid);
+
+    INSERT INTO electric.tables (nsp, name, relid, snapshot)
+    VALUES (found->>'schema', found->>'name', relation, found);
+    PERFORM electric.store(found);
+    PERFORM electric.record(electric.create_table_ops(found), NULL);
+    PERFORM electric.add_foreign_keys(relation);
+EXCEPTION
+    -- Another transaction electrified such a name after the check, and has committed now.
+    WHEN unique_violation THEN
+        PERFORM electric.refuse(relation, electric.check_name_clashes(relation));
+        RAISE;
+END
+$$;
+
+-- Tables electrified by a version of this program that captured nothing.
+CREATE OR REPLACE FUNCTION electric.adopt_tables() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known electric.tables;
+    found jsonb;
+BEGIN
+    DELETE FROM electric.tables t
+    WHERE t.snapshot IS NULL AND NOT EXISTS (SELECT FROM electric.electrified e WHERE e.relid = t.relid);
+    FOR known IN SELECT * FROM electric.tables WHERE snapshot IS NULL ORDER BY electrified_at, relid LOOP
+        found := electric.snapshot(known.relid);
+        PERFORM electric.store(found);
+        PERFORM electric.record(electric.create_table_ops(found), 'install');
+    END LOOP;
+END
+$$;

@@ -1,0 +1,57 @@
+-- Changes that were found good: the snapshot moves on, and the operations wait for the commit.
+
+-- Text that a client sent, cut to what is worth keeping.
+CREATE OR REPLACE FUNCTION electric.cut(statement text, size integer) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN length(statement) > size THEN left(statement, size) || '...' ELSE statement END;
+
+-- Whether the session is one of the proxy's. The mark is the reset value of a setting, so it survives
+-- RESET ALL and DISCARD ALL.
+CREATE OR REPLACE FUNCTION electric.is_proxied() RETURNS boolean
+LANGUAGE sql STABLE
+RETURN coalesce(current_setting('electric.proxied', true)
+                = (SELECT value FROM electric.settings WHERE name = 'proxied_token'), false);
+
+-- Whoever is in the session, not whose rights a function has.
+CREATE OR REPLACE FUNCTION electric.session_id() RETURNS text
+LANGUAGE sql STABLE
+RETURN (SELECT a.pid || coalesce('.' || (extract(epoch FROM a.backend_start) * 1000000)::bigint, '')
+        FROM pg_stat_get_activity(pg_backend_pid()) a);
+
+-- `source` may be null: then it is told from the session.
+CREATE OR REPLACE FUNCTION electric.record(ops jsonb, source text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF ops <> '[]' THEN
+        INSERT INTO electric.pending (ops, statement, source)
+        VALUES (ops, electric.cut(current_query(), 65536),
+                coalesce(source, CASE WHEN electric.is_proxied() THEN 'proxy' ELSE 'direct' END));
+    END IF;
+END
+$$;
+
+-- Keeps a snapshot, and which indexes belong to the table.
+CREATE OR REPLACE FUNCTION electric.store(new jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE electric.tables t SET snapshot = new WHERE t.nsp = new->>'schema' AND t.name = new->>'name';
+    DELETE FROM electric.indexes i
+    WHERE i.nsp = new->>'schema' AND i.table_name = new->>'name' AND NOT new->'indexes' ? i.name;
+    INSERT INTO electric.indexes AS i (nsp, name, table_name)
+    SELECT new->>'schema', index_name, new->>'name' FROM jsonb_object_keys(new->'indexes') AS index_name
+    ON CONFLICT (nsp, name) DO UPDATE SET table_name = excluded.table_name
+        WHERE i.table_name <> excluded.table_name;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION electric.announce(nsp text, name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE NOTICE USING MESSAGE = format('Migration affecting electrified table %s', electric.title(nsp, name)),
+        DETAIL = electric.cut(coalesce(nullif(current_query(), ''), 'No statement.'), 8192),
+        SCHEMA = nsp, TABLE = name;
+END
+$$;

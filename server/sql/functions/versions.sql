@@ -1,0 +1,167 @@
+-- Versions and labels. A version is published and sorts, byte by byte, after all before it; a label is
+-- the name that the migration tool uses.
+
+-- The digits and underscores that a name begins with, as far as a version may be long; else null.
+CREATE OR REPLACE FUNCTION electric.leading_digits(name text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN nullif(rtrim(left(substring(name COLLATE "C" FROM '^[0-9][0-9_]*'), 63), '_'), '');
+
+-- The next of a series: v, v_0002, v_0003 ...; always greater, because the text only grows or counts.
+CREATE OR REPLACE FUNCTION electric.next_in_series(version text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN version ~ '_[0-9]{4}$' AND right(version, 4) <> '9999'
+            THEN left(version, -4) || lpad((right(version, 4)::integer + 1)::text, 4, '0')
+            ELSE version || '_0002' END;
+
+-- What was wished for, if it may follow `last`; its series, if `last` belongs to it; else the time.
+CREATE OR REPLACE FUNCTION electric.choose_version(wished text, last text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    generated text := to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS_US');
+BEGIN
+    IF wished = last OR (starts_with(last, wished || '_') AND substr(last, length(wished) + 1) ~ '^_[0-9]{4}$') THEN
+        RETURN electric.next_in_series(last);
+    ELSIF wished COLLATE "C" > last COLLATE "C" THEN
+        RETURN wished;
+    ELSIF generated COLLATE "C" > last COLLATE "C" THEN
+        RETURN generated;
+    END IF;
+    -- A tool's own numbers, or a clock that was set back.
+    RETURN electric.next_in_series(last);
+END
+$$;
+
+-- Tables in which tools record migrations, the most telling first. These are read with the rights of
+-- the schema's owner, so nothing may be in them that would run the code of others: no types, generated
+-- columns, expressions in indexes or statistics, and no row security.
+CREATE OR REPLACE FUNCTION electric.framework_tables() RETURNS TABLE (framework text, relation oid)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+        SELECT DISTINCT ON (c.oid) f.framework, c.oid
+        FROM electric.frameworks f
+        JOIN pg_class c ON c.relname = f.table_name::name AND c.relkind = 'r' AND c.relpersistence <> 't' AND NOT c.relrowsecurity
+        WHERE f.columns <@ ARRAY(SELECT a.attname::text FROM pg_attribute a
+                                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+          AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                            AND (t.typnamespace <> 'pg_catalog'::regnamespace OR a.attgenerated <> ''))
+          AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid
+                          AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL))
+          AND NOT EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = c.oid AND s.stxexprs IS NOT NULL)
+        ORDER BY c.oid, cardinality(f.columns) DESC, f.framework COLLATE "C";
+END
+$$;
+
+-- The row of one such table that was written last: by this transaction, or by any. Missing rights or a
+-- lock mean that there is none.
+CREATE OR REPLACE FUNCTION electric.newest_row(kind text, relation oid, own boolean,
+                                               OUT named electric.migration_name, OUT written numeric, OUT open boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET constraint_exclusion = off
+AS $$
+DECLARE
+    f electric.frameworks;
+BEGIN
+    SELECT * INTO STRICT f FROM electric.frameworks WHERE framework = kind;
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE NOWAIT', electric.qualified_name(relation));
+    EXECUTE format('SELECT %1$s::text, %2$s, cmin::text::numeric - 4294967296::numeric * age(xmin), %3$s FROM ONLY %4$s'
+                   || CASE WHEN own THEN ' WHERE age(xmin) <= 0 AND electric.is_own_xid(xmin)' ELSE '' END
+                   || CASE WHEN own THEN ' ORDER BY cmin::text::bigint DESC LIMIT 1' ELSE ' ORDER BY age(xmin), ctid DESC LIMIT 1' END,
+                   quote_ident(f.label_column), coalesce(quote_ident(f.version_column) || '::text', 'NULL::text'),
+                   coalesce(f.started, 'false'), electric.qualified_name(relation))
+    INTO named.label, named.version, written, open;
+    IF named.label IS NOT NULL THEN
+        named.framework := kind;
+        named.label := left(named.label, 1000);
+        named.version := electric.leading_digits(named.version);
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege OR lock_not_available OR undefined_column OR undefined_function OR datatype_mismatch THEN
+        named := NULL;
+END
+$$;
+
+-- The name of the migration that ends: set explicitly, written by this transaction into a tool's table,
+-- or noted before it in this session.
+CREATE OR REPLACE FUNCTION electric.find_name(explicit text) RETURNS electric.migration_name
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    result electric.migration_name;
+    noted  text;
+BEGIN
+    SELECT (r.named).* INTO result
+    FROM electric.framework_tables() t, electric.newest_row(t.framework, t.relation, true) AS r
+    WHERE (r.named).label IS NOT NULL
+    ORDER BY r.written DESC LIMIT 1;
+    IF explicit IS NOT NULL THEN
+        result.version := explicit;
+        result.label := coalesce(result.label, explicit);
+    ELSIF result.label IS NULL THEN
+        noted := nullif(current_setting('electric.version', true), '');
+        IF noted IS NOT NULL THEN
+            result := electric.read_note(noted);
+        END IF;
+    END IF;
+    RETURN result;
+END
+$$;
+
+-- The session's setting can be set by anybody to anything.
+CREATE OR REPLACE FUNCTION electric.read_note(noted text) RETURNS electric.migration_name
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (left(noted::jsonb->>'label', 1000), electric.leading_digits(noted::jsonb->>'version'),
+            left(noted::jsonb->>'framework', 100))::electric.migration_name;
+EXCEPTION
+    WHEN invalid_text_representation THEN
+        RETURN (left(noted, 1000), electric.leading_digits(noted), NULL)::electric.migration_name;
+END
+$$;
+
+-- The version of the migration that this transaction makes; the first call counts.
+CREATE OR REPLACE FUNCTION electric.set_version(version text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF version IS NULL OR version COLLATE "C" !~ '^[0-9][0-9_]{0,62}$' THEN
+        RAISE EXCEPTION USING ERRCODE = '22023',
+            MESSAGE = format('invalid migration version: %s', coalesce('"' || electric.cut(version, 100) || '"', 'null')),
+            HINT = 'A version is made of at most 63 digits and underscores, and begins with a digit.';
+    END IF;
+    INSERT INTO electric.pending (version) VALUES (version);
+END
+$$;
+
+-- Called after a statement that wrote a tool's table. When the tool has yet to run the migration, its
+-- name is kept for the session's next one; else it labels those of this session that have no label.
+CREATE OR REPLACE FUNCTION electric.take_note() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    noted record;
+BEGIN
+    -- What this transaction changes is named when it ends.
+    IF EXISTS (SELECT FROM electric.pending WHERE xid = pg_current_xact_id() AND ops <> '[]') THEN
+        RETURN;
+    END IF;
+    SELECT r.named, r.open INTO noted
+    FROM electric.framework_tables() t, electric.newest_row(t.framework, t.relation, false) AS r
+    WHERE (r.named).label IS NOT NULL
+    ORDER BY r.written DESC LIMIT 1;
+
+    IF noted.open THEN
+        PERFORM set_config('electric.version', to_jsonb(noted.named)::text, false);
+        RETURN;
+    END IF;
+    PERFORM set_config('electric.version', '', false);
+    IF noted.open IS NOT NULL THEN
+        UPDATE electric.migrations m
+        SET label = (noted.named).label, framework = (noted.named).framework
+        WHERE m.session = electric.session_id() AND m.label IS NULL;
+    END IF;
+END
+$$;
