@@ -272,27 +272,52 @@ static bool decode_key(const char *hex, uint8_t key[SCHEMA_CANCEL_KEY_SIZE])
     return true;
 }
 
+/* It will stand in a start-up option, where spaces and backslashes mean something. */
+static bool copy_token(const char *hex, char token[SCHEMA_TOKEN_SIZE + 1])
+{
+    if (strlen(hex) != SCHEMA_TOKEN_SIZE || strspn(hex, "0123456789abcdef") != SCHEMA_TOKEN_SIZE)
+        return false;
+    memcpy(token, hex, SCHEMA_TOKEN_SIZE + 1);
+    return true;
+}
+
+static enum status refuse_setting(const char *name, int digits, struct error *error)
+{
+    error_set(error, STATUS_USAGE, "55000", "the %s in electric.settings is missing or damaged",
+              name);
+    error_hint(error, "It must be %d hex digits.", digits);
+    return STATUS_USAGE;
+}
+
+/* One row always comes; what is missing is NULL in it, which reads as "". */
+static enum status decode_settings(const PGresult *rows, struct schema_settings *settings,
+                                   struct error *error)
+{
+    if (!decode_key(PQgetvalue(rows, 0, 0), settings->cancel_key))
+        return refuse_setting("cancel_key", 2 * SCHEMA_CANCEL_KEY_SIZE, error);
+    if (!copy_token(PQgetvalue(rows, 0, 1), settings->proxied_token))
+        return refuse_setting("proxied_token", SCHEMA_TOKEN_SIZE, error);
+    return STATUS_OK;
+}
+
+#define SETTING(name)                               \
+    "(SELECT value FROM electric.settings"          \
+    " WHERE name OPERATOR(pg_catalog.=) '" name "'" \
+    "::pg_catalog.text)"
+
 enum status schema_read_settings(PGconn *conn, struct schema_settings *settings,
                                  struct error *error)
 {
     PGresult *rows;
-    bool valid;
     enum status status =
-        schema_fetch(conn,
-                     "SELECT value FROM electric.settings"
-                     " WHERE name OPERATOR(pg_catalog.=) 'cancel_key'::pg_catalog.text",
-                     NULL, "read the settings of the schema electric", &rows, error);
+        schema_fetch(conn, "SELECT " SETTING("cancel_key") ", " SETTING("proxied_token"), NULL,
+                     "read the settings of the schema electric", &rows, error);
 
     if (status != STATUS_OK)
         return status;
-    valid = PQntuples(rows) == 1 && decode_key(PQgetvalue(rows, 0, 0), settings->cancel_key);
+    status = decode_settings(rows, settings, error);
     PQclear(rows);
-    if (valid)
-        return STATUS_OK;
-    error_set(error, STATUS_USAGE, "55000",
-              "the cancel_key in electric.settings is missing or damaged");
-    error_hint(error, "It must be %d bytes in hex digits.", SCHEMA_CANCEL_KEY_SIZE);
-    return STATUS_USAGE;
+    return status;
 }
 
 enum status schema_prepare(PGconn *conn, struct schema_server *server,

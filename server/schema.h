@@ -15,6 +15,7 @@
 #include "common/status.h"
 
 #define SCHEMA_CANCEL_KEY_SIZE 32
+#define SCHEMA_TOKEN_SIZE 32
 
 /* What was found at the other end of a connection. */
 struct schema_server {
@@ -26,6 +27,9 @@ struct schema_server {
 struct schema_settings {
     uint8_t
         cancel_key[SCHEMA_CANCEL_KEY_SIZE]; /* secret; the same for every server of this database */
+    /* Hex digits. A session started with the option `-c electric.proxied=<token>` may change
+     * electrified tables; others are refused. No secret, it only guards against accidents. */
+    char proxied_token[SCHEMA_TOKEN_SIZE + 1];
 };
 
 /* Refuses (STATUS_USAGE) what cannot be served: Postgres older than 14, and a transaction pooler,

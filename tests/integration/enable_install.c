@@ -23,13 +23,13 @@ static void report_success(const struct schema_server *server,
            server->standby, server->pooled);
     for (size_t i = 0; i < SCHEMA_CANCEL_KEY_SIZE; i++)
         printf("%02x", settings->cancel_key[i]);
-    printf("\n");
+    printf("\nproxied_token=%s\n", settings->proxied_token);
 }
 
 int main(int argc, char **argv)
 {
     struct schema_server server = {0};
-    struct schema_settings settings = {{0}};
+    struct schema_settings settings = {.cancel_key = {0}};
     struct error error = {.sqlstate = ""};
     enum status status;
     PGconn *conn;

@@ -58,7 +58,7 @@ class EngineTest(DatabaseTest):
             session.run("CREATE ROLE dev LOGIN; CREATE DATABASE base TEMPLATE model")
         with Session(cls.cluster, "base") as session, \
                 open(os.path.join(HERE, "capture_base.sql"), encoding="utf-8") as file:
-            session.value(file.read())
+            session.run(file.read())
 
     def setUp(self):
         self.dbname = self.createdb("base")

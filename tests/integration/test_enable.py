@@ -394,6 +394,7 @@ class Installation(DatabaseTest):
         answer = self.install()
         self.assertEqual((int(answer["version"]) // 10000, answer["standby"], answer["pooled"]), (self.major, "0", "0"))
         self.assertRegex(answer["cancel_key"], r"^[0-9a-f]{64}$")
+        self.assertRegex(answer["proxied_token"], r"^[0-9a-f]{32}$")
         self.assertEqual(self.session.value("SELECT value FROM electric.settings WHERE name = 'cancel_key'"),
                          answer["cancel_key"])
         other = self.createdb("template0")
@@ -467,8 +468,17 @@ class Installation(DatabaseTest):
 
     def test_a_damaged_key(self):
         self.install()
-        self.session.run("UPDATE electric.settings SET value = 'xyz' WHERE name = 'cancel_key'")
-        self.assert_status(self.install(), "USAGE", "55000")
+        for name in ("cancel_key", "proxied_token"):
+            for damage in ("UPDATE electric.settings SET value = 'xyz'", "DELETE FROM electric.settings"):
+                with self.subTest(name=name, damage=damage):
+                    self.session.run(f"BEGIN; CREATE TEMP TABLE saved AS SELECT * FROM electric.settings; {damage}"
+                                     f" WHERE name = '{name}'; COMMIT")
+                    answer = self.install()
+                    self.assert_status(answer, "USAGE", "55000")
+                    self.assertEqual(answer["message"], f"the {name} in electric.settings is missing or damaged")
+                    self.session.run("DELETE FROM electric.settings; INSERT INTO electric.settings SELECT * FROM saved;"
+                                     "DROP TABLE saved")
+        self.assert_status(self.install(), "OK")
 
     def test_a_lock_that_is_held_is_worth_another_try(self):
         self.install()

@@ -2,8 +2,12 @@
 
 -- Neither oid nor xid goes into it, so that the chain can be checked anywhere.
 CREATE OR REPLACE FUNCTION electric.hash_of(prev bytea, seq bigint, version text, ops jsonb) RETURNS bytea
-LANGUAGE sql IMMUTABLE
-RETURN sha256(prev || convert_to(seq || ' ' || version || ' ' || ops::text, 'UTF8'));
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN sha256(prev || convert_to(seq || ' ' || version || ' ' || ops::text, 'UTF8'));
+END
+$$;
 
 -- A captured migration must not be lost when clients go on without it. Stronger settings stay.
 CREATE OR REPLACE FUNCTION electric.insist_on_durability() RETURNS void
@@ -64,6 +68,8 @@ $$;
 
 CREATE OR REPLACE FUNCTION electric.on_commit() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '30s'
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     own    xid8 := pg_current_xact_id();

@@ -1,5 +1,8 @@
 -- What Postgres calls after each command that changes the catalog. Both come when the catalog already
 -- shows the result; sql_drop comes first.
+--
+-- Entry points of the engine pin how their statements, and those of all they call, are planned: a few
+-- rows by index, once a session. Without statistics the planner would rather read whole catalogs.
 
 -- Electrified tables that the command may have changed: named by it, or through an index, a
 -- constraint, a parent or a child.
@@ -61,6 +64,8 @@ $$;
 
 CREATE OR REPLACE FUNCTION electric.on_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '30s'
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     relations oid[];
@@ -88,6 +93,8 @@ $$;
 -- left. After a restore a table that is gone can only be known by name.
 CREATE OR REPLACE FUNCTION electric.on_drop() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '30s'
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     relations oid[];

@@ -74,14 +74,16 @@ $$;
 CREATE OR REPLACE FUNCTION electric.begin_judging() RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    noted text;
 BEGIN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
         PERFORM FROM electric.membership FOR SHARE;
     END IF;
-    IF NOT EXISTS (SELECT FROM electric.tables) THEN
-        RETURN false;
+    SELECT value INTO noted FROM electric.settings WHERE name = 'stamp' AND EXISTS (SELECT FROM electric.tables);
+    IF noted <> electric.stamp() THEN
+        PERFORM electric.rebase_tables();
     END IF;
-    PERFORM electric.check_stamp();
-    RETURN true;
+    RETURN noted IS NOT NULL;
 END
 $$;

@@ -1,20 +1,26 @@
 -- What a change does to clients, as operations: the truth from which each dialect's SQL is made.
 
 CREATE OR REPLACE FUNCTION electric.column_op(col jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN jsonb_strip_nulls(jsonb_build_object(
     'name', col->'name', 'type', col->'type', 'type_schema', nullif(col->'type_schema', '"pg_catalog"'),
     'declared', col->'declared', 'enum', CASE WHEN col->>'kind' = 'e' THEN true END,
     'not_null', col->'not_null', 'collation', col->'collation'));
 
 CREATE OR REPLACE FUNCTION electric.index_ops(kind text, snapshot jsonb, names text[]) RETURNS jsonb
-LANGUAGE sql IMMUTABLE
-RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('op', kind, 'schema', snapshot->'schema', 'table', snapshot->'name')
-                   || CASE kind WHEN 'drop_index' THEN jsonb_build_object('name', index_name)
-                                ELSE jsonb_build_object('index', jsonb_build_object('name', index_name)
-                                                                 || (snapshot->'indexes'->index_name) - 'unique') END
-                   ORDER BY index_name COLLATE "C"), '[]')
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(jsonb_agg(
+            jsonb_build_object('op', kind, 'schema', snapshot->'schema', 'table', snapshot->'name')
+            || CASE kind WHEN 'drop_index' THEN jsonb_build_object('name', index_name)
+                         ELSE jsonb_build_object('index', jsonb_build_object('name', index_name)
+                                                          || (snapshot->'indexes'->index_name) - 'unique') END
+            ORDER BY index_name COLLATE "C"), '[]')
         FROM unnest(names) AS index_name);
+END
+$$;
 
 -- Of a change without faults. An index that is deparsed differently (a function in it was renamed) is
 -- dropped and created.
@@ -22,15 +28,16 @@ CREATE OR REPLACE FUNCTION electric.find_ops(old jsonb, new jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    ops  jsonb;
-    gone text[];
-    come text[];
+    ops   jsonb;
+    gone  text[];
+    come  text[];
+    known integer[] := ARRAY(SELECT (o->>'n')::integer FROM jsonb_array_elements(old->'columns') o);
 BEGIN
     SELECT coalesce(jsonb_agg(jsonb_build_object('op', 'add_column', 'schema', new->'schema', 'table', new->'name',
                                                  'column', electric.column_op(n)) ORDER BY n->'n'), '[]')
     INTO ops
     FROM jsonb_array_elements(new->'columns') n
-    WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(old->'columns') o WHERE o->'n' = n->'n');
+    WHERE (n->>'n')::integer <> ALL (known);
 
     IF old->'indexes' <> new->'indexes' THEN
         gone := ARRAY(SELECT key FROM jsonb_each(old->'indexes') WHERE value IS DISTINCT FROM new->'indexes'->key);

@@ -2,10 +2,11 @@
 -- name, as long as the oid of electric.head differs from the one noted.
 
 CREATE OR REPLACE FUNCTION electric.stamp() RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT c.oid || '/' || current_setting('server_version_num')::integer / 10000
-    FROM pg_class c WHERE c.relnamespace = 'electric'::regnamespace AND c.relname = 'head'
+BEGIN
+    RETURN 'electric.head'::regclass::oid || '/' || current_setting('server_version_num')::integer / 10000;
+END
 $$;
 
 CREATE OR REPLACE FUNCTION electric.check_stamp() RETURNS void

@@ -8,15 +8,23 @@ RETURN CASE WHEN length(statement) > size THEN left(statement, size) || '...' EL
 -- Whether the session is one of the proxy's. The mark is the reset value of a setting, so it survives
 -- RESET ALL and DISCARD ALL.
 CREATE OR REPLACE FUNCTION electric.is_proxied() RETURNS boolean
-LANGUAGE sql STABLE
-RETURN coalesce(current_setting('electric.proxied', true)
-                = (SELECT value FROM electric.settings WHERE name = 'proxied_token'), false);
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce(current_setting('electric.proxied', true)
+                    = (SELECT value FROM electric.settings WHERE name = 'proxied_token'), false);
+END
+$$;
 
 -- Whoever is in the session, not whose rights a function has.
 CREATE OR REPLACE FUNCTION electric.session_id() RETURNS text
-LANGUAGE sql STABLE
-RETURN (SELECT a.pid || coalesce('.' || (extract(epoch FROM a.backend_start) * 1000000)::bigint, '')
-        FROM pg_stat_get_activity(pg_backend_pid()) a);
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT a.pid || coalesce('.' || (extract(epoch FROM a.backend_start) * 1000000)::bigint, '')
+            FROM pg_stat_get_activity(pg_backend_pid()) a);
+END
+$$;
 
 -- `source` may be null: then it is told from the session.
 CREATE OR REPLACE FUNCTION electric.record(ops jsonb, source text) RETURNS void

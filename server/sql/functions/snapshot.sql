@@ -56,12 +56,6 @@ RETURN (SELECT format('%I.%I', n.nspname, c.collname)
         FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
         WHERE c.oid = collation_oid);
 
-CREATE OR REPLACE FUNCTION electric.column_names(relation oid, numbers smallint[]) RETURNS jsonb
-LANGUAGE sql STABLE
-RETURN (SELECT coalesce(jsonb_agg(a.attname ORDER BY k.at), '[]')
-        FROM unnest(numbers) WITH ORDINALITY AS k(n, at)
-        JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k.n);
-
 CREATE OR REPLACE FUNCTION electric.foreign_key_action(action "char") RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN CASE action WHEN 'a' THEN 'NO ACTION' WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
@@ -77,10 +71,14 @@ BEGIN
     RETURN (
         SELECT coalesce(jsonb_object_agg(con.conname, jsonb_strip_nulls(jsonb_build_object(
             'type', con.contype,
-            'columns', electric.column_names(relation, con.conkey)) || CASE con.contype
+            'columns', (SELECT jsonb_agg(a.attname ORDER BY k.at)
+             FROM unnest(con.conkey) WITH ORDINALITY AS k(n, at)
+             JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k.n)) || CASE con.contype
             WHEN 'f' THEN jsonb_build_object(
                 'references', jsonb_build_object('schema', n.nspname, 'table', c.relname,
-                                                 'columns', electric.column_names(c.oid, con.confkey)),
+                                                 'columns', (SELECT jsonb_agg(a.attname ORDER BY k.at)
+                    FROM unnest(con.confkey) WITH ORDINALITY AS k(n, at)
+                    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n)),
                 'on_update', electric.foreign_key_action(con.confupdtype),
                 'on_delete', electric.foreign_key_action(con.confdeltype),
                 -- Postgres 15 and later: ON DELETE SET NULL (columns).
@@ -100,7 +98,8 @@ END
 $$;
 
 -- By name, without those that belong to a constraint, and without those that are not finished or
--- broken. Only expressions are deparsed: pg_get_indexdef waits for locks on the table.
+-- broken. What is the default of a column is left out. Only expressions are deparsed: pg_get_indexdef
+-- waits for locks on the table.
 CREATE OR REPLACE FUNCTION electric.indexes_of(relation oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -109,8 +108,17 @@ BEGIN
         SELECT coalesce(jsonb_object_agg(i.relname, jsonb_strip_nulls(jsonb_build_object(
             'method', am.amname,
             'unique', x.indisunique,
-            'columns', (SELECT jsonb_agg(electric.index_column(x, k, i.oid) ORDER BY k)
-                        FROM generate_series(0, x.indnkeyatts - 1) AS k),
+            'columns', (
+                SELECT jsonb_agg(jsonb_build_object(
+                    'column', a.attname,
+                    'expression', CASE WHEN a.attname IS NULL THEN pg_get_indexdef(i.oid, k + 1, false) END,
+                    'descending', CASE WHEN x.indoption[k] & 1 = 1 THEN true END,
+                    'nulls_first', CASE WHEN x.indoption[k] & 2 = 2 THEN true END,
+                    'opclass', (SELECT o.opcname FROM pg_opclass o WHERE o.oid = x.indclass[k] AND NOT o.opcdefault),
+                    'collation', CASE WHEN x.indcollation[k] NOT IN (0, coalesce(a.attcollation, 'pg_catalog."default"'::regcollation))
+                                      THEN electric.collation_name(x.indcollation[k]) END) ORDER BY k)
+                FROM generate_series(0, x.indnkeyatts - 1) AS k
+                LEFT JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = x.indkey[k] AND x.indkey[k] <> 0),
             'include', (SELECT jsonb_agg(a.attname ORDER BY k)
                         FROM generate_series(x.indnkeyatts, x.indnatts - 1) AS k
                         JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = x.indkey[k]),
@@ -123,20 +131,6 @@ BEGIN
                           WHERE con.conrelid = relation AND con.conindid = x.indexrelid AND con.contype IN ('u', 'x')));
 END
 $$;
-
--- One of an index's key columns, counted from 0. What is the default is left out.
-CREATE OR REPLACE FUNCTION electric.index_column(x pg_index, k integer, index_oid oid) RETURNS jsonb
-LANGUAGE sql STABLE
-RETURN (SELECT jsonb_build_object(
-            'column', a.attname,
-            'expression', CASE WHEN a.attname IS NULL THEN pg_get_indexdef(index_oid, k + 1, false) END,
-            'descending', CASE WHEN x.indoption[k] & 1 = 1 THEN true END,
-            'nulls_first', CASE WHEN x.indoption[k] & 2 = 2 THEN true END,
-            'opclass', (SELECT o.opcname FROM pg_opclass o WHERE o.oid = x.indclass[k] AND NOT o.opcdefault),
-            'collation', CASE WHEN x.indcollation[k] NOT IN (0, coalesce(a.attcollation, 'pg_catalog."default"'::regcollation))
-                              THEN electric.collation_name(x.indcollation[k]) END)
-        FROM (VALUES (1)) one LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k]
-                                                          AND x.indkey[k] <> 0);
 
 -- Null when there is no such relation. Every setting that deparsing depends on is pinned.
 CREATE OR REPLACE FUNCTION electric.snapshot(relation oid) RETURNS jsonb

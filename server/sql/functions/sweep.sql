@@ -5,6 +5,8 @@
 -- statement. Where the triggers work there is nothing left to find.
 CREATE OR REPLACE FUNCTION electric.capture_changes() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '30s'
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM electric.settings WHERE name = 'mode' AND value = 'triggers')
@@ -65,6 +67,8 @@ $$;
 CREATE OR REPLACE FUNCTION electric.sweep()
 RETURNS TABLE (nsp text, name text, state text, code text, message text, ops jsonb)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     known electric.tables;

@@ -32,26 +32,41 @@ BEGIN
 END
 $$;
 
--- Tables in which tools record migrations, the most telling first. These are read with the rights of
--- the schema's owner, so nothing may be in them that would run the code of others: no types, generated
--- columns, expressions in indexes or statistics, and no row security.
+-- Tables in which tools record migrations. These are read with the rights of the schema's owner, so
+-- nothing may be in them that would run the code of others.
 CREATE OR REPLACE FUNCTION electric.framework_tables() RETURNS TABLE (framework text, relation oid)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    names name[] := ARRAY(SELECT f.table_name FROM electric.frameworks f);
 BEGIN
-    RETURN QUERY
-        SELECT DISTINCT ON (c.oid) f.framework, c.oid
-        FROM electric.frameworks f
-        JOIN pg_class c ON c.relname = f.table_name::name AND c.relkind = 'r' AND c.relpersistence <> 't' AND NOT c.relrowsecurity
+    FOR relation IN
+        SELECT c.oid FROM pg_class c
+        WHERE c.relname = ANY (names) AND c.relkind = 'r' AND c.relpersistence <> 't' AND NOT c.relrowsecurity
+    LOOP
+        SELECT f.framework INTO framework
+        FROM electric.frameworks f JOIN pg_class c ON c.oid = relation AND c.relname = f.table_name::name
         WHERE f.columns <@ ARRAY(SELECT a.attname::text FROM pg_attribute a
-                                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-          AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-                          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                            AND (t.typnamespace <> 'pg_catalog'::regnamespace OR a.attgenerated <> ''))
-          AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid
-                          AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL))
-          AND NOT EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = c.oid AND s.stxexprs IS NOT NULL)
-        ORDER BY c.oid, cardinality(f.columns) DESC, f.framework COLLATE "C";
+                                 WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped)
+        ORDER BY cardinality(f.columns) DESC, f.framework COLLATE "C" LIMIT 1;
+        IF framework IS NOT NULL AND electric.is_inert(relation) THEN
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Whether reading the table with a simple query runs no code but Postgres's own.
+CREATE OR REPLACE FUNCTION electric.is_inert(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                       WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+                         AND (t.typnamespace <> 'pg_catalog'::regnamespace OR a.attgenerated <> ''))
+        AND NOT EXISTS (SELECT FROM pg_index x
+                        WHERE x.indrelid = relation AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL))
+        AND NOT EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = relation AND s.stxexprs IS NOT NULL);
 END
 $$;
 

@@ -49,6 +49,8 @@ $$;
 CREATE OR REPLACE FUNCTION electric.enable_table(relation oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     reason electric.refusal;
@@ -81,6 +83,8 @@ $$;
 CREATE OR REPLACE FUNCTION electric.disable_table(relation oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
 AS $$
 BEGIN
     PERFORM electric.check_owner(relation);
