@@ -328,6 +328,9 @@ enum status schema_prepare(PGconn *conn, struct schema_server *server,
     if (status != STATUS_OK)
         return status;
     status = schema_install(conn, error);
+    /* A restored database has other oids than those noted in it; does nothing otherwise. */
+    if (status == STATUS_OK && !server->standby)
+        status = schema_run(conn, "CALL electric.rebase()", "rebase the schema electric", error);
     if (status == STATUS_OK)
         status = schema_read_settings(conn, settings, error);
     return status;

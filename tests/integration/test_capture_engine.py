@@ -1,13 +1,12 @@
 """The capture engine: marked sessions, rights, versions and labels, restores, fallback mode, health."""
 
 import json
-import os
 import shutil
 import subprocess
 import unittest
 
-from tests.integration.test_capture import EngineTest, split
-from tests.support.schema import Session, install, statements
+from tests.integration.test_capture import EngineTest
+from tests.support.schema import install
 
 
 class Marks(EngineTest):
@@ -360,6 +359,139 @@ class Isolation(EngineTest):
         self.assertEqual(self.session.value("SHOW synchronous_commit"), "on")
         self.session.run("COMMIT")
         self.assertEqual(self.session.value("SHOW synchronous_commit"), "off")
+
+
+class Fallback(EngineTest):
+    """Installed by a role that may not create event triggers."""
+
+    def setUp(self):
+        self.dbname = self.createdb("template0")
+        self.addCleanup(self.dropdb, self.dbname)
+        self.admin = self.connect()
+        self.admin.run(f"CREATE ROLE app LOGIN PASSWORD 'app'; ALTER DATABASE {self.dbname} OWNER TO app;"
+                       "ALTER SCHEMA public OWNER TO app")
+        self.addCleanup(self.forget_app)
+        answer = install(self.cluster.url(self.dbname, user="app", password="app"))
+        self.assertEqual(answer["status"], "OK", answer)
+        self.session = self.connect("app")
+        self.session.run("CREATE TABLE items (id int PRIMARY KEY, a text, b int); CREATE TABLE plain (id int PRIMARY KEY);"
+                         "CALL electric.enable('items')")
+        self.set_direct("capture")
+
+    def forget_app(self):
+        self.admin.run(f"ALTER DATABASE {self.dbname} OWNER TO postgres; REASSIGN OWNED BY app TO postgres;"
+                       "DROP OWNED BY app; DROP ROLE app")
+
+    def test_it_is_said(self):
+        self.assertEqual(self.session.value("SELECT value FROM electric.settings WHERE name = 'mode'"), "fallback")
+        self.assertEqual(self.complaints(), ["mode: this role may not create event triggers: changes made beside the proxy "
+                                             "are found late"])
+
+    def test_captured_when_asked(self):
+        self.session.run("BEGIN; ALTER TABLE items ADD c int; CALL electric.capture(); CREATE INDEX i ON items (c);"
+                         "CALL electric.capture(); CREATE TABLE more (id int); CALL electric.capture(); COMMIT")
+        self.assertEqual(self.migrations(), ["create_table", "add_column,create_index"])
+        self.assertEqual(self.sweep(), [])
+
+    def test_refused_when_asked(self):
+        for sqlstate, sql in (("EX010", "ALTER TABLE items DROP b"), ("EX002", "ALTER TABLE items RENAME TO things"),
+                              ("EX004", "DROP TABLE items"), ("EX008", "ALTER TABLE items RENAME b TO c"),
+                              ("EX006", "ALTER TABLE items ADD c int DEFAULT 1")):
+            with self.subTest(sql):
+                self.session.run(f"BEGIN; {sql}")
+                error, _ = self.session.ask("CALL electric.capture()")
+                self.assertEqual(error["C"], sqlstate)
+                self.session.run("ROLLBACK")
+
+    def test_unmarked_sessions(self):
+        self.set_direct("refuse")
+        self.session.run("BEGIN; ALTER TABLE items ADD c int")
+        error, _ = self.session.ask("CALL electric.capture()")
+        self.assertEqual(error["C"], "EX020")
+
+    def test_the_sweep_finds_what_nobody_asked_about(self):
+        self.session.run("ALTER TABLE items ADD c int")
+        self.assertEqual(self.sweep(), ["captured public.items"])
+        self.assertEqual(self.migrations(), ["create_table", "add_column"])
+        self.assertEqual(self.sweep(), [])
+        self.session.run("ALTER TABLE items DROP b")
+        self.assertEqual(self.sweep(), ['drift public.items EX010 Cannot drop column "b" of electrified table "public"."items"'])
+
+    def test_the_right_granted_later(self):
+        self.admin.run("ALTER ROLE app SUPERUSER")
+        self.session.run("UPDATE electric.settings SET value = '' WHERE name = 'functions'")
+        self.assertEqual(install(self.cluster.url(self.dbname, user="app", password="app"))["status"], "OK")
+        self.session.run("ALTER TABLE items ADD c int")
+        self.assertEqual(self.migrations(), ["create_table", "add_column"])
+        self.assertEqual(self.complaints(), [])
+
+
+class Restore(EngineTest):
+    """A dumped and restored database, before and after a server has started on it."""
+
+    def setUp(self):
+        super().setUp()
+        programs = [shutil.which(name, path=self.cluster.bindir) for name in ("pg_dump", "pg_restore")]
+        if None in programs:
+            self.skipTest("no pg_dump beside this Postgres")
+        self.session.run("CREATE TABLE holes (x int, id int PRIMARY KEY, y int, z int); ALTER TABLE holes DROP x;"
+                         "CALL electric.enable('holes'); CREATE INDEX ON holes (lower(y::text)) WHERE z > 3")
+        dump = subprocess.run([programs[0], "-Fc", self.cluster.url(self.dbname)], check=True, capture_output=True).stdout
+        self.dbname = self.createdb("template0")
+        self.addCleanup(self.dropdb, self.dbname)
+        self.session = self.connect()
+        # So that oids differ, and some mean other things than before.
+        self.session.run(";".join(f"CREATE TABLE filler{i} (id int)" for i in range(20)))
+        subprocess.run([programs[1], "-d", self.cluster.url(self.dbname)], input=dump, check=True, capture_output=True)
+
+    def test_the_first_statement_is_judged(self):
+        before = self.head()
+        for sqlstate, sql in ((None, "ALTER TABLE holes ADD c int"), ("EX010", "ALTER TABLE holes DROP y"),
+                              ("EX002", "ALTER TABLE holes RENAME TO gaps"), ("EX004", "DROP TABLE items"),
+                              ("EX008", "ALTER TABLE holes RENAME y TO x"), ("EX014", "ALTER SCHEMA public RENAME TO pub"),
+                              ("EX013", "ALTER TYPE mood ADD VALUE 'x'"), (None, "DROP INDEX items_a_idx"),
+                              (None, "CREATE TABLE unrelated (id int)")):
+            with self.subTest(sql):
+                self.session.run("BEGIN")
+                error, _ = self.session.ask(sql)
+                self.assertEqual(error and error["C"], sqlstate)
+                self.session.run("ROLLBACK")
+        self.session.run("ALTER TABLE holes ADD c int")
+        self.assertEqual(self.migrations(before), ["add_column"])
+        self.assertEqual((self.sweep(), self.complaints()), ([], []))
+
+    def test_after_a_start(self):
+        before = self.head()
+        self.assertEqual(install(self.cluster.url(self.dbname))["status"], "OK")
+        self.assertEqual((self.sweep(), self.complaints()), ([], []))
+        self.session.run("ALTER TABLE holes ADD c int; CREATE INDEX ON items (b)")
+        self.assertEqual(self.migrations(before), ["add_column", "create_index"])
+        error, _ = self.session.ask("ALTER TABLE holes DROP y")
+        self.assertEqual(error["C"], "EX010")
+
+
+class Health(EngineTest):
+    def test_what_is_found(self):
+        for harm, item in (
+                ("ALTER EVENT TRIGGER electric_ddl DISABLE", "event triggers"), ("DROP EVENT TRIGGER electric_drop", "event triggers"),
+                ("ALTER EVENT TRIGGER electric_ddl ENABLE", "event triggers"),
+                ("ALTER TABLE electric.pending DISABLE TRIGGER ALL", "commit hook"),
+                ("CREATE OR REPLACE FUNCTION electric.on_drop() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'", "functions"),
+                ("UPDATE electric.migrations SET ops = '[]' WHERE seq = 1", "chain"), ("UPDATE electric.head SET seq = 1", "chain"),
+                ("DELETE FROM electric.migrations WHERE seq = 2", "chain"),
+                ("INSERT INTO electric.pending (xid) VALUES ('3')", "pending")):
+            with self.subTest(harm):
+                self.session.run(f"BEGIN; {harm}")
+                self.assertEqual([text.split(":")[0] for text in self.complaints()], [item])
+                self.session.run("ROLLBACK")
+        self.assertEqual(self.complaints(), [])
+
+    def test_an_upgrade_repairs(self):
+        self.session.run("DROP EVENT TRIGGER electric_drop; ALTER EVENT TRIGGER electric_ddl DISABLE;"
+                         "ALTER TABLE electric.pending DISABLE TRIGGER ALL;"
+                         "UPDATE electric.settings SET value = '' WHERE name = 'functions'")
+        self.assertEqual(install(self.cluster.url(self.dbname))["status"], "OK")
+        self.assertEqual(self.complaints(), [])
 
 
 if __name__ == "__main__":

@@ -75,7 +75,9 @@ BEGIN
     END IF;
     relations := electric.changed_relations();
     IF EXISTS (SELECT FROM electric.tables WHERE relid IS NULL) THEN
-        PERFORM electric.adopt_renamed(relations);
+        PERFORM electric.adopt_renamed(relations || ARRAY(
+            SELECT c.oid FROM pg_event_trigger_ddl_commands() d JOIN pg_class c ON c.relnamespace = d.objid
+            WHERE d.classid = 'pg_namespace'::regclass));
     END IF;
     IF tg_tag IN ('ALTER TYPE', 'ALTER SCHEMA', 'ALTER EXTENSION', 'CREATE EXTENSION', 'ALTER TABLE') AND EXISTS (
         SELECT FROM pg_event_trigger_ddl_commands()

@@ -53,7 +53,7 @@ AS $$
 $$;
 
 -- A table of the set that is not there by name may have been renamed by the very statement that is
--- being judged: it is the one with the same columns, among `candidates`.
+-- being judged: it is the one with columns of the same names, among `candidates`.
 CREATE OR REPLACE FUNCTION electric.adopt_renamed(candidates oid[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -65,7 +65,8 @@ BEGIN
         FROM pg_class c
         WHERE (t.nsp, t.name) = (lost.nsp, lost.name) AND c.oid = ANY (candidates) AND c.relkind = 'r'
           AND NOT EXISTS (SELECT FROM electric.tables other WHERE other.relid = c.oid)
-          AND electric.columns_of(c.oid) = electric.renumber(lost.snapshot, c.oid)->'columns';
+          AND jsonb_path_query_array(electric.columns_of(c.oid), '$[*].name')
+              = jsonb_path_query_array(lost.snapshot, '$.columns[*].name');
     END LOOP;
 END
 $$;
