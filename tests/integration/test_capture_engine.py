@@ -361,6 +361,117 @@ class Isolation(EngineTest):
         self.assertEqual(self.session.value("SHOW synchronous_commit"), "off")
 
 
+class Permissions(EngineTest):
+    """Grants and assignments: what they may name, what is stored and published."""
+
+    def setUp(self):
+        super().setUp()
+        self.session.run("CREATE TABLE projects (id int PRIMARY KEY, owner text);"
+                         'CREATE TABLE issues (id int PRIMARY KEY, "Title" text, project_id int REFERENCES projects);'
+                         "CREATE TABLE comments (id int PRIMARY KEY, issue_id int REFERENCES issues, other int);"
+                         "CREATE TABLE members (id int PRIMARY KEY, user_id text, role text, project_id int REFERENCES projects);"
+                         "CALL electric.enable('projects'); CALL electric.enable('issues'); CALL electric.enable('comments');"
+                         "CALL electric.enable('members')")
+        self.start = self.head()
+
+    def ask(self, procedure, **command):
+        command = {name.rstrip("_"): value for name, value in command.items()}
+        text = json.dumps(command).replace("'", "''")
+        return self.session.ask(f"CALL electric.{procedure}('{text}')")[0]
+
+    def ops(self):
+        return [op for text in self.session.column(f"SELECT ops FROM electric.migrations WHERE seq > {self.start} ORDER BY seq")
+                for op in json.loads(text)]
+
+    def test_a_grant(self):
+        command = dict(privileges=[{"name": "UPDATE", "columns": ['"Title"', "ID"]}, {"name": "select"}], tables=["public.Issues"],
+                       roles=[{"name": "house.admin", "scope": "projects"}, {"special": "AUTHENTICATED"}], check="a = 'b'")
+        self.assertIsNone(self.ask("grant_privileges", **command))
+        scope = {"schema": "public", "table": "projects"}
+        self.assertEqual(self.ops(), [
+            {"op": "grant", "schema": "public", "table": "issues", "privilege": "select", "role": "authenticated",
+             "special": True, "check": "a = 'b'"},
+            {"op": "grant", "schema": "public", "table": "issues", "privilege": "update", "role": "authenticated",
+             "special": True, "columns": ["Title", "id"], "check": "a = 'b'"},
+            {"op": "grant", "schema": "public", "table": "issues", "privilege": "select", "role": "house.admin",
+             "special": False, "scope": scope, "using": ["project_id"], "check": "a = 'b'"},
+            {"op": "grant", "schema": "public", "table": "issues", "privilege": "update", "role": "house.admin",
+             "special": False, "scope": scope, "using": ["project_id"], "columns": ["Title", "id"], "check": "a = 'b'"}])
+        self.assertIsNone(self.ask("grant_privileges", **command))
+        self.assertEqual(self.head(), self.start + 1)
+
+    def test_revoke(self):
+        grant = dict(tables=["issues", "comments"], roles=[{"name": "x"}])
+        self.ask("grant_privileges", privileges=[{"name": "all"}], **grant)
+        self.ask("revoke_privileges", privileges=[{"name": "select", "columns": ["id"]}], **grant)  # was not granted
+        self.assertEqual(len(self.ops()), 8)
+        self.ask("revoke_privileges", privileges=[{"name": "write"}], **grant)
+        self.assertEqual([(op["op"], op["table"], op["privilege"]) for op in self.ops()[8:]],
+                         [("revoke", table, privilege) for table in ("comments", "issues")
+                          for privilege in ("delete", "insert", "update")])
+        self.ask("revoke_privileges", privileges=[{"name": "read"}], **grant)
+        self.assertEqual(self.session.value("SELECT count(*) FROM electric.grants"), "0")
+
+    def test_paths(self):
+        role = [{"name": "member", "scope": "projects"}]
+        for using, sqlstate in ((["issue_id", "project_id"], None), (None, "42830"), (["issue_id"], "42830"), (["other"], "42830"),
+                                (["nosuch"], "42703")):
+            with self.subTest(using):
+                error = self.ask("grant_privileges", privileges=[{"name": "read"}], tables=["comments"], roles=role,
+                                 **({"using": using} if using else {}))
+                self.assertEqual(error and error["C"], sqlstate)
+        self.assertEqual(self.ops()[0]["using"], ["issue_id", "project_id"])
+        self.assertIsNone(self.ask("revoke_privileges", privileges=[{"name": "read"}], tables=["comments"], roles=role))
+        self.assertEqual(self.ops()[1]["op"], "revoke")
+
+    def test_what_is_not_there(self):
+        for sqlstate, change in (("42P01", {"tables": ["nosuch"]}), ("42P01", {"roles": [{"name": "a", "scope": "nosuch"}]}),
+                                 ("42703", {"privileges": [{"name": "select", "columns": ["nosuch"]}]}),
+                                 ("23514", {"privileges": [{"name": "truncate"}]})):
+            with self.subTest(change):
+                command = {"privileges": [{"name": "select"}], "tables": ["issues"], "roles": [{"name": "a"}], **change}
+                self.assertEqual(self.ask("grant_privileges", **command)["C"], sqlstate)
+
+    def test_assignments(self):
+        command = dict(table="members", column="user_id", role_table="members", role_column="role", scope="projects", if_="a = 1")
+        self.assertIsNone(self.ask("assign_role", **command))
+        self.assertIsNone(self.ask("assign_role", **command))
+        self.assertIsNone(self.ask("unassign_role", **command))
+        assigned = {"schema": "public", "table": "members", "user_column": "user_id", "role_column": "role",
+                    "scope": {"schema": "public", "table": "projects"}, "using": ["project_id"], "if": "a = 1"}
+        self.assertEqual(self.ops(), [{"op": "assign", **assigned}, {"op": "unassign", **assigned}])
+        self.assertIsNone(self.ask("assign_role", table="projects", column="owner", role="owner", scope="projects"))
+        for sqlstate, change in (("42P10", {"role_table": "projects", "role_column": "owner"}), ("42703", {"column": "nosuch"}),
+                                 ("42703", {"role_column": "nosuch"}), ("42830", {"scope": "issues"})):
+            with self.subTest(change):
+                self.assertEqual(self.ask("assign_role", **{**command, **change})["C"], sqlstate)
+
+    def test_a_table_that_permissions_name_stays(self):
+        self.ask("grant_privileges", privileges=[{"name": "select"}], tables=["members"],
+                 roles=[{"name": "a", "scope": "projects"}])
+        self.session.run("CALL electric.disable('comments'); CALL electric.disable('issues')")
+        error, _ = self.session.ask("CALL electric.disable('members')")
+        self.assertEqual(error["C"], "2BP01")
+        self.ask("revoke_privileges", privileges=[{"name": "select"}], tables=["members"],
+                 roles=[{"name": "a", "scope": "projects"}])
+        self.session.run("CALL electric.disable('members')")
+
+    def test_only_the_owner(self):
+        self.session.run("SET ROLE dev")
+        self.assertEqual(self.ask("grant_privileges", privileges=[{"name": "select"}], tables=["issues"],
+                                  roles=[{"name": "a"}])["C"], "42501")
+        self.assertEqual(self.ask("assign_role", table="members", column="user_id", role="a")["C"], "42501")
+        self.assertEqual(self.session.ask("CALL electric.sqlite('x')")[0]["C"], "42501")
+        error, _ = self.session.ask("SELECT electric.store_grants(jsonb_build_object('relations', jsonb_build_array("
+                                    "'issues'::regclass::oid::int8), 'privileges', '[{\"name\": \"select\"}]'::jsonb,"
+                                    " 'roles', '[{\"name\": \"a\"}]'::jsonb))")
+        self.assertEqual(error["C"], "42501")
+
+    def test_sqlite(self):
+        self.session.run("CALL electric.sqlite('CREATE VIEW v AS SELECT 1')")
+        self.assertEqual(self.ops(), [{"op": "sqlite", "statements": "CREATE VIEW v AS SELECT 1"}])
+
+
 class Fallback(EngineTest):
     """Installed by a role that may not create event triggers."""
 

@@ -13,7 +13,12 @@ GRANT EXECUTE ON PROCEDURE
     electric.electrify(text, text),
     electric.migration_version(text),
     electric.note_version(),
-    electric.capture()
+    electric.capture(),
+    electric.grant_privileges(jsonb),
+    electric.revoke_privileges(jsonb),
+    electric.assign_role(jsonb),
+    electric.unassign_role(jsonb),
+    electric.sqlite(text)
 TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
@@ -27,5 +32,12 @@ GRANT EXECUTE ON FUNCTION
     electric.disable_table(oid),
     electric.set_version(text),
     electric.take_note(),
-    electric.capture_changes()
+    electric.capture_changes(),
+    electric.find_scope(text),
+    electric.resolve_command(jsonb),
+    electric.store_grants(jsonb),
+    electric.delete_grants(jsonb),
+    electric.store_assignment(jsonb),
+    electric.delete_assignment(jsonb),
+    electric.publish_sqlite(text)
 TO PUBLIC;

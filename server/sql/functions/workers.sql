@@ -94,6 +94,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM electric.check_dependents(relation);
+    PERFORM electric.check_permissions(relation);
 
     PERFORM electric.remove_table(t.nsp, t.name) FROM electric.tables t WHERE t.relid = relation;
 END
