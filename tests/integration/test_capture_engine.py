@@ -514,6 +514,9 @@ class Fallback(EngineTest):
                 self.assertEqual(error["C"], sqlstate)
                 self.session.run("ROLLBACK")
 
+    def test_a_read_only_transaction(self):
+        self.session.run("BEGIN READ ONLY; DO 'BEGIN END'; CALL electric.capture(); CALL electric.note_version(); COMMIT")
+
     def test_unmarked_sessions(self):
         self.set_direct("refuse")
         self.session.run("BEGIN; ALTER TABLE items ADD c int")
@@ -570,6 +573,13 @@ class Restore(EngineTest):
         self.session.run("ALTER TABLE holes ADD c int")
         self.assertEqual(self.migrations(before), ["add_column"])
         self.assertEqual((self.sweep(), self.complaints()), ([], []))
+
+    def test_a_table_that_was_not_restored_is_nobody_elses_fault(self):
+        self.session.run("ALTER EVENT TRIGGER electric_drop DISABLE; DROP TABLE holes; ALTER EVENT TRIGGER electric_drop ENABLE ALWAYS")
+        self.assertEqual(install(self.cluster.url(self.dbname))["status"], "OK")
+        self.assertEqual(len(self.sweep()), 1)
+        self.session.run("CREATE TABLE alike (id int PRIMARY KEY, y int, z int); ALTER TABLE alike RENAME TO holes; DROP TABLE holes")
+        self.session.run("ALTER TABLE items ADD c int")
 
     def test_after_a_start(self):
         before = self.head()

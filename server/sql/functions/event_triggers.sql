@@ -68,13 +68,14 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_has
 SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
+    state     text := electric.begin_judging();
     relations oid[];
 BEGIN
-    IF NOT electric.begin_judging() THEN
+    IF state = 'none' THEN
         RETURN;
     END IF;
     relations := electric.changed_relations();
-    IF EXISTS (SELECT FROM electric.tables WHERE relid IS NULL) THEN
+    IF state = 'rebased' THEN
         PERFORM electric.adopt_renamed(relations || ARRAY(
             SELECT c.oid FROM pg_event_trigger_ddl_commands() d JOIN pg_class c ON c.relnamespace = d.objid
             WHERE d.classid = 'pg_namespace'::regclass));
@@ -99,13 +100,14 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_has
 SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
+    state     text := electric.begin_judging();
     relations oid[];
     lost      electric.tables;
 BEGIN
-    IF NOT electric.begin_judging() THEN
+    IF state = 'none' THEN
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM electric.tables WHERE relid IS NULL) THEN
+    IF state = 'rebased' THEN
         SELECT t.* INTO lost
         FROM pg_event_trigger_dropped_objects() d
         JOIN electric.tables t ON t.relid IS NULL AND t.nsp = d.schema_name AND t.name = d.object_name

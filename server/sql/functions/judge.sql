@@ -68,10 +68,10 @@ BEGIN
 END
 $$;
 
--- Before anything is judged. Under REPEATABLE READ the transaction may be too old to see a table as
--- electrified that has become so: locking a row that has changed since fails with 40001. And after a
--- restore nothing may be judged by oids of another database.
-CREATE OR REPLACE FUNCTION electric.begin_judging() RETURNS boolean
+-- Before anything is judged: `none` when no table is electrified, `rebased` when this database was
+-- restored since, else `ready`. Under REPEATABLE READ the transaction may be too old to see a table as
+-- electrified that has become so: locking a row that has changed since fails with 40001.
+CREATE OR REPLACE FUNCTION electric.begin_judging() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -80,10 +80,13 @@ BEGIN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
         PERFORM FROM electric.membership FOR SHARE;
     END IF;
-    SELECT value INTO noted FROM electric.settings WHERE name = 'stamp' AND EXISTS (SELECT FROM electric.tables);
-    IF noted <> electric.stamp() THEN
+    SELECT (SELECT s.value FROM electric.settings s WHERE s.name = 'stamp') INTO noted FROM electric.tables LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN 'none';
+    ELSIF noted IS DISTINCT FROM electric.stamp() THEN
         PERFORM electric.rebase_tables();
+        RETURN 'rebased';
     END IF;
-    RETURN noted IS NOT NULL;
+    RETURN 'ready';
 END
 $$;

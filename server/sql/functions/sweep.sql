@@ -10,7 +10,7 @@ SET enable_mergejoin = off SET jit = off
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM electric.settings WHERE name = 'mode' AND value = 'triggers')
-       OR NOT electric.begin_judging() THEN
+       OR current_setting('transaction_read_only') = 'on' OR electric.begin_judging() = 'none' THEN
         RETURN;
     END IF;
     PERFORM electric.judge_all(ARRAY(SELECT t.relid FROM electric.tables t WHERE t.relid IS NOT NULL));
@@ -73,7 +73,7 @@ AS $$
 DECLARE
     known electric.tables;
 BEGIN
-    IF NOT electric.begin_judging() THEN
+    IF electric.begin_judging() = 'none' THEN
         RETURN;
     END IF;
     FOR known IN SELECT * FROM electric.tables t ORDER BY t.nsp, t.name LOOP

@@ -160,7 +160,7 @@ DECLARE
     noted record;
 BEGIN
     -- What this transaction changes is named when it ends.
-    IF EXISTS (SELECT FROM electric.pending WHERE xid = pg_current_xact_id() AND ops <> '[]') THEN
+    IF current_setting('transaction_read_only') = 'on' OR EXISTS (SELECT FROM electric.pending WHERE xid = pg_current_xact_id() AND ops <> '[]') THEN
         RETURN;
     END IF;
     SELECT r.named, r.open INTO noted
