@@ -22,7 +22,7 @@ done("prepared");
 await sql.begin(async (tx) => {
   await tx`CREATE TABLE ${tx(table)} (id int PRIMARY KEY, value text)`;
   const result = await tx`ALTER TABLE ${tx(table)} ENABLE ELECTRIC`;
-  assert.equal(result.command, "ELECTRIC");
+  assert.equal(result.command, "ELECTRIC ENABLE");
 });
 done("electrify");
 
