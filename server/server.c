@@ -298,7 +298,9 @@ static void stop(struct runner *runner)
     control_free(server->control);
     server->control = NULL;
     worker_pool_free(server->workers);
+    websocket_watchdog_stop(server->watchdog);
     loop_free(server->loop);
+    websocket_watchdog_free(server->watchdog);
     dial_target_free(server->relay);
     auth_verifier_free(runner->verifier);
     free(runner->database);
@@ -311,6 +313,7 @@ int server_run(const struct server_settings *settings)
     struct runner runner = {.server = {.settings = settings}, .signals.fd = -1, .jobs.fd = -1};
     struct error error = {0};
     enum status status;
+    int code;
 
     /* A write to a peer that has gone is an error code here, not a signal. */
     (void)signal(SIGPIPE, SIG_IGN);
@@ -324,6 +327,10 @@ int server_run(const struct server_settings *settings)
     } else {
         log_error(NULL, "%s", error.message);
     }
+    code = status == STATUS_OK && !runner.hopeless ? 0 : 2;
+    /* At once means at once: the kernel closes what is open. */
+    if (runner.server.clients != NULL)
+        _exit(code);
     stop(&runner);
-    return status == STATUS_OK && !runner.hopeless ? 0 : 2;
+    return code;
 }

@@ -122,12 +122,15 @@ struct websocket_watchdog *websocket_watchdog_new(struct loop *loop)
     return watchdog;
 }
 
+void websocket_watchdog_stop(struct websocket_watchdog *watchdog)
+{
+    if (watchdog != NULL)
+        loop_timer_stop(&watchdog->timer);
+}
+
 void websocket_watchdog_free(struct websocket_watchdog *watchdog)
 {
-    if (watchdog == NULL)
-        return;
-    assert(watchdog->first == NULL);
-    loop_timer_stop(&watchdog->timer);
+    assert(watchdog == NULL || watchdog->first == NULL);
     free(watchdog);
 }
 

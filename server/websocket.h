@@ -12,7 +12,9 @@ struct websocket;
 /* Finds dead peers of all WebSockets; one a server. */
 struct websocket_watchdog;
 struct websocket_watchdog *websocket_watchdog_new(struct loop *loop);
-/* All WebSockets must be gone. NULL-safe. */
+/* Before the loop goes; NULL-safe. */
+void websocket_watchdog_stop(struct websocket_watchdog *watchdog);
+/* Once all WebSockets are gone, with the loop; NULL-safe. */
 void websocket_watchdog_free(struct websocket_watchdog *watchdog);
 
 /* For a connection that has just been upgraded; websocket_gone() frees it. Must get its owner, by
