@@ -136,7 +136,7 @@ static uint8_t *raw_reserve(struct tunnel *tunnel, size_t *len)
 {
     struct raw *raw = (struct raw *)tunnel;
 
-    *len = TUNNEL_READ_SIZE;
+    *len = TUNNEL_PAYLOAD_MAX;
     return raw->shared->send + FRAME_HEADER_MAX;
 }
 

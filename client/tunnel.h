@@ -22,9 +22,11 @@ struct tunnel_shared {
 };
 
 /* What is read at once, from either side. Big reads matter more than anything else here: each one
- * is a frame, a wake-up and a system call fewer. */
+ * is a frame, a wake-up and a system call fewer. What is sent at once is a frame with its header,
+ * so that a service with equally big reads gets whole frames. */
 #define TUNNEL_READ_SIZE (256u * 1024u)
-#define TUNNEL_SEND_SIZE (FRAME_HEADER_MAX + TUNNEL_READ_SIZE)
+#define TUNNEL_SEND_SIZE TUNNEL_READ_SIZE
+#define TUNNEL_PAYLOAD_MAX (TUNNEL_SEND_SIZE - FRAME_HEADER_MAX)
 
 struct tunnel_events {
     /* The service is there: bytes may be sent. */
