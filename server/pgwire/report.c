@@ -54,6 +54,14 @@ bool report_is_ours(struct bytes body)
     return false;
 }
 
+bool report_is_about_ddlx(struct bytes body)
+{
+    struct bytes message = report_field(body, 'M');
+
+    return bytes_equal_string(report_field(body, 'C'), "42601") &&
+           bytes_find_ignoring_case(message, "\"electric\"") < message.len;
+}
+
 static bool shows_insides(uint8_t code)
 {
     return code == 'W' || code == 'F' || code == 'L' || code == 'R' || code == 'q' || code == 'p';
@@ -83,8 +91,28 @@ static bool is_well_formed(struct bytes body)
     return valid;
 }
 
-void report_rewrite(struct buffer *out, const struct pgwire_message *message, bool ours,
-                    report_position *map, const void *context)
+static void copy_field(struct buffer *out, uint8_t code, struct bytes value,
+                       const struct report_edit *edit)
+{
+    uint32_t position;
+
+    if (edit->ours && shows_insides(code))
+        return;
+    if (code == 'P' && edit->map != NULL) {
+        position = edit->map(edit->context, read_position(value));
+        if (position == 0)
+            return;
+        buffer_append_u8(out, code);
+        buffer_append_format(out, "%u", position);
+    } else {
+        buffer_append_u8(out, code);
+        buffer_append(out, value);
+    }
+    buffer_append_u8(out, 0);
+}
+
+void report_rewrite(struct buffer *out, const struct pgwire_message *message,
+                    const struct report_edit *edit)
 {
     struct bytes body = message->body;
     struct bytes value;
@@ -97,20 +125,11 @@ void report_rewrite(struct buffer *out, const struct pgwire_message *message, bo
         return;
     }
     mark = pgwire_begin(out, message->type);
-    while (next_field(&body, &code, &value, &valid)) {
-        if (ours && shows_insides(code))
-            continue;
-        if (code == 'P' && map != NULL) {
-            uint32_t position = map(context, read_position(value));
-            if (position == 0)
-                continue;
-            buffer_append_u8(out, code);
-            buffer_append_format(out, "%u", position);
-        } else {
-            buffer_append_u8(out, code);
-            buffer_append(out, value);
-        }
-        buffer_append_u8(out, 0);
+    while (next_field(&body, &code, &value, &valid))
+        copy_field(out, code, value, edit);
+    if (edit->hint != NULL && report_field(message->body, 'H').data == NULL) {
+        buffer_append_u8(out, 'H');
+        buffer_append_string(out, edit->hint);
     }
     buffer_append_u8(out, 0);
     pgwire_end(out, mark);

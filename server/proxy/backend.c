@@ -48,14 +48,22 @@ static bool needs_body(const struct session *session, const struct pgwire_header
 /* Sends a report in another shape if it needs one; false: it goes as it is. */
 static bool send_report(struct session *session, const struct pgwire_message *message)
 {
+    static const char ddlx_hint[] = "ENABLE ELECTRIC is a statement of its own: ALTER TABLE name "
+                                    "ENABLE ELECTRIC. In a DO block "
+                                    "or a function, write CALL electric.enable('name').";
     const struct rewrite *subject = pipeline_subject(&session->pipeline);
-    bool ours = report_is_ours(message->body);
+    const struct report_edit edit = {
+        .ours = report_is_ours(message->body),
+        .hint = report_is_about_ddlx(message->body) ? ddlx_hint : NULL,
+        .map = subject != NULL ? rewrite_position : NULL,
+        .context = subject,
+    };
     struct buffer out;
 
-    if (subject == NULL && !ours)
+    if (!edit.ours && edit.hint == NULL && edit.map == NULL)
         return false;
-    buffer_init(&out, message->whole.len + 32);
-    report_rewrite(&out, message, ours, subject != NULL ? rewrite_position : NULL, subject);
+    buffer_init(&out, message->whole.len + sizeof ddlx_hint + 32);
+    report_rewrite(&out, message, &edit);
     session_send_client(session, &out);
     return true;
 }

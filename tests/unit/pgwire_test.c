@@ -158,7 +158,8 @@ START_TEST(reports_of_our_functions_lose_what_shows_our_insides)
 
     ck_assert(report_is_ours(message.body));
     buffer_init(&out, 4096);
-    report_rewrite(&out, &message, true, plus_hundred, NULL);
+    report_rewrite(&out, &message,
+                   &(struct report_edit){.ours = true, .map = plus_hundred, .hint = NULL});
     body = bytes_skip(buffer_peek(&out), PGWIRE_HEADER_SIZE);
     ck_assert(bytes_equal(body, LITERAL("SERROR\0VERROR\0C42P01\0Mgone\0P107\0\0")));
     buffer_clear(&out);
@@ -176,13 +177,35 @@ START_TEST(only_our_schema_is_taken_for_ours)
 }
 END_TEST
 
+START_TEST(a_hint_is_added_where_there_is_none)
+{
+    static const char syntax_error[] = "C42601\0Msyntax error at or near \"ELECTRIC\"\0\0";
+    struct pgwire_message message = message_of(syntax_error, sizeof syntax_error - 1);
+    struct bytes body;
+    struct buffer out;
+
+    ck_assert(report_is_about_ddlx(message.body));
+    buffer_init(&out, 4096);
+    report_rewrite(&out, &message, &(struct report_edit){.hint = "Try this."});
+    body = bytes_skip(buffer_peek(&out), PGWIRE_HEADER_SIZE);
+    ck_assert(bytes_equal_string(report_field(body, 'H'), "Try this."));
+    buffer_clear(&out);
+    message = message_of("Hmine\0\0", 7);
+    ck_assert(!report_is_about_ddlx(message.body));
+    report_rewrite(&out, &message, &(struct report_edit){.hint = "Try this."});
+    ck_assert(bytes_equal(buffer_peek(&out), message.whole));
+    buffer_clear(&out);
+}
+END_TEST
+
 START_TEST(a_malformed_report_passes_as_it_is)
 {
     struct pgwire_message message = message_of("Mno end", 7);
     struct buffer out;
 
     buffer_init(&out, 4096);
-    report_rewrite(&out, &message, true, plus_hundred, NULL);
+    report_rewrite(&out, &message,
+                   &(struct report_edit){.ours = true, .map = plus_hundred, .hint = NULL});
     ck_assert(bytes_equal(buffer_peek(&out), message.whole));
     buffer_clear(&out);
 }
@@ -203,5 +226,5 @@ SUITE("pgwire", LOOP(every_prefix_of_a_message_asks_for_more, 0, sizeof query - 
       TEST(a_startup_packet_gives_its_parameters), TEST(a_cancel_request_gives_pid_and_secret),
       LOOP(what_is_not_postgres_is_refused, 0, FOREIGN),
       TEST(reports_of_our_functions_lose_what_shows_our_insides),
-      TEST(only_our_schema_is_taken_for_ours), TEST(a_malformed_report_passes_as_it_is),
-      TEST(fatal_is_read_from_the_untranslated_field))
+      TEST(only_our_schema_is_taken_for_ours), TEST(a_hint_is_added_where_there_is_none),
+      TEST(a_malformed_report_passes_as_it_is), TEST(fatal_is_read_from_the_untranslated_field))
