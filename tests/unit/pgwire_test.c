@@ -138,6 +138,7 @@ static struct pgwire_message message_of(const char *body, size_t len)
     struct bytes in;
     size_t mark;
 
+    buffer_clear(&whole);
     buffer_init(&whole, 4096);
     mark = pgwire_begin(&whole, PGWIRE_ERROR_RESPONSE);
     buffer_append(&whole, bytes_of(body, len));
