@@ -25,7 +25,7 @@ class ChurnTest(ProgramTest):
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(Cluster(auth="trust", settings={"max_connections": AT_ONCE + 20,
                                                                            "shared_buffers": "32MB"}))
-        cls.server = cls.start_once(Server(cls.cluster.url(), MAX_SESSIONS=AT_ONCE))
+        cls.server = cls.start_once(Server(cls.cluster.url(), MAX_SESSIONS=AT_ONCE, AUTH_TIMEOUT=60))
         cls.tunnel = cls.start_once(Client(cls.server.service))
 
     def wait_until_alone(self):
