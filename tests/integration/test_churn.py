@@ -54,6 +54,7 @@ class ChurnTest(ProgramTest):
             each = (program.memory() - idle[program.name][1]) / AT_ONCE
             print(f"{AT_ONCE} sessions at once, open after {opened:.1f} s: {program.name} {each:.1f} KiB each,"
                   f" {program.file_descriptors()} descriptors", file=sys.stderr)
+        self.assert_idle(*self.programs())
         for session in sessions:
             session.close()
         self.wait_until_alone()

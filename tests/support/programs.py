@@ -323,6 +323,13 @@ class ProgramTest(unittest.TestCase):
             for program in ended + running:
                 program.show_log()
 
+    def assert_idle(self, *programs, seconds=0.5):
+        """The programs sleep: nobody turns in circles around a socket that cannot be served."""
+        before = [program.cpu_seconds() for program in programs]
+        time.sleep(seconds)
+        for program, used in zip(programs, before):
+            self.assertLess(program.cpu_seconds() - used, seconds / 4, f"{program.name} burns time while idle")
+
     def start(self, program):
         """Enters `program` for this test; stopped, and its end checked, when the test is over."""
         return self.enterContext(program)
