@@ -108,19 +108,23 @@ START_TEST(what_is_not_http_is_refused)
 }
 END_TEST
 
+static void fill(char *text, size_t len, const char *begin)
+{
+    for (size_t i = 0; i < len; i++)
+        text[i] = *begin != '\0' ? *begin++ : 'x';
+}
+
 START_TEST(a_head_must_end_in_time)
 {
     size_t len = UPGRADE_HEAD_MAX;
     char *text = malloc(len);
 
-    memset(text, 'x', len);
-    memcpy(text, "HTTP/1.1 200 OK\r\nA: ", 20);
+    fill(text, len, "HTTP/1.1 200 OK\r\nA: ");
     ck_assert_int_eq(upgrade_read_response(bytes_of(text, len - 1), &key, &response, &error),
                      STATUS_MORE);
     ck_assert_int_eq(upgrade_read_response(bytes_of(text, len), &key, &response, &error),
                      STATUS_INVALID);
-    memset(text, 'x', len);
-    memcpy(text, "HTTP/1.1 200 ", 13);
+    fill(text, len, "HTTP/1.1 200 ");
     ck_assert_int_eq(upgrade_read_response(bytes_of(text, len), &key, &response, &error),
                      STATUS_INVALID);
     free(text);
