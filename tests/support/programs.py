@@ -25,6 +25,7 @@ from tests.support import wire
 from tests.support.process import spawn, wait_until
 
 START_TIMEOUT = 20
+LOG_LINES = int(os.environ.get("LOG_LINES", "30"))  # of each program, shown when a test fails
 STOP_TIMEOUT = 30
 SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error: |SUMMARY: \w+Sanitizer")
 
@@ -344,5 +345,5 @@ def _bad(result):
     return len(result.failures) + len(result.errors) if result is not None else 0
 
 
-def _tail(text, lines=30):
+def _tail(text, lines=LOG_LINES):
     return "".join(text.splitlines(keepends=True)[-lines:])
