@@ -176,14 +176,15 @@ bool loop_watch_add(struct loop *loop, struct loop_watch *watch, uint32_t events
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
     watch->events = events;
-    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0;
+    watch->added = epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0;
+    return watch->added;
 }
 
 void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
-    if (watch->events == events)
+    if (!watch->added || watch->events == events)
         return;
     watch->events = events;
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
@@ -191,6 +192,9 @@ void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t eve
 
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
 {
+    if (!watch->added)
+        return;
+    watch->added = false;
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
     for (int i = loop->event_next; i < loop->event_count; i++)
         if (loop->events[i].data.ptr == watch)

@@ -21,6 +21,7 @@ struct loop_watch {
     void (*on_ready)(struct loop_watch *watch, uint32_t events);
     int fd;
     uint32_t events; /* what is asked for now; read only */
+    bool added;      /* the loop's */
 };
 
 /* A timer that fires once; embed it, zeroed. */
