@@ -25,8 +25,9 @@
 enum { WORKERS = 4, HTTP_IDLE_TIMEOUT_S = 60, TERMINATE_GRACE_MS = 5000 };
 /* Deeply nested SQL overflows the parser's usual stack; only touched pages are committed. */
 #define WORKER_STACK (256UL * 1024 * 1024)
-/* The longest SQL text that is searched for our statements. */
-#define QUERY_MAX ((size_t)16 * 1024 * 1024)
+/* The longest SQL text that is searched for our statements; it is held whole meanwhile, for clients
+ * that have logged in. */
+#define QUERY_MAX ((size_t)256 * 1024 * 1024)
 
 /* What only this file needs to know of a running server. */
 struct runner {

@@ -3,8 +3,7 @@
 
 #include "server/pgwire/encode.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <ctype.h>
 
 /* Takes the next field; false at the end or when malformed, which `*valid` tells apart. */
 static bool next_field(struct bytes *body, uint8_t *code, struct bytes *value, bool *valid)
@@ -37,18 +36,31 @@ bool report_is_fatal(struct bytes body)
     return bytes_equal_string(severity, "FATAL") || bytes_equal_string(severity, "PANIC");
 }
 
-/* The context's wording is translated, the function's name in it is not: `… electric.enable(text)
- * …`. The character in front keeps `myelectric.f()` and `x.electric.f()` apart from ours. */
+/* `electric.`, a function's name, and the parenthesis of its arguments. */
+static bool is_function_of_ours(struct bytes text)
+{
+    static const char schema[] = "electric.";
+    size_t at = sizeof schema - 1;
+
+    if (!bytes_starts_with(text, schema))
+        return false;
+    while (at < text.len && (islower(text.data[at]) || text.data[at] == '_'))
+        at++;
+    return at > sizeof schema - 1 && at < text.len && text.data[at] == '(';
+}
+
+/* The first line of the context is the innermost frame. Its wording is translated, the function's
+ * name in it is not: `… electric.enable(text) …`. What stands in quotes is data of the user. */
 bool report_is_ours(struct bytes body)
 {
-    static const char name[] = "electric.";
     struct bytes context = report_field(body, 'W');
+    bool quoted = false;
 
-    for (size_t i = 0; i + sizeof name - 1 < context.len; i++) {
-        const uint8_t *at = context.data + i;
-        if (memcmp(at, name, sizeof name - 1) != 0)
-            continue;
-        if (i == 0 || at[-1] == ' ' || at[-1] == '\n')
+    for (size_t i = 0; i < context.len && context.data[i] != '\n'; i++) {
+        if (context.data[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (i == 0 || context.data[i - 1] == ' ') &&
+                 is_function_of_ours(bytes_skip(context, i)))
             return true;
     }
     return false;
