@@ -239,9 +239,9 @@ static void on_deadline(struct loop_timer *timer)
     struct connecting *connecting = timer->owner;
     struct error error;
 
-    error_set(&error, STATUS_TIMEOUT, "08001", "%s %s took longer than %lu ms",
+    error_set(&error, STATUS_TIMEOUT, "08001", "%s %s took longer than %g s",
               step_names[connecting->state], connecting->target->display,
-              connecting->connector->settings.timeout);
+              (double)connecting->connector->settings.timeout / 1000);
     error_hint(&error,
                "Check the network, and whether the service or a proxy in front of it hangs.");
     fail(connecting, STATUS_TIMEOUT, &error);

@@ -260,14 +260,22 @@ static enum status describe_proxy_answer(const struct dial *dial, const struct p
     return STATUS_UNAVAILABLE;
 }
 
-static const char *connect_reason(const struct dial *dial)
+/* libcurl's own words, unless they repeat the proxy's URL, which may hold a password. */
+static const char *curl_reason(const struct dial *dial, CURLcode code)
+{
+    if (dial->proxy[0] != '\0' && strstr(dial->reason, dial->proxy) != NULL)
+        return "the proxy's address is malformed or of an unknown kind";
+    return dial->reason[0] != '\0' ? dial->reason : curl_easy_strerror(code);
+}
+
+static const char *connect_reason(const struct dial *dial, CURLcode code)
 {
     long os_error = 0;
 
     curl_easy_getinfo(dial->easy, CURLINFO_OS_ERRNO, &os_error);
     if (os_error != 0 && os_error != EINPROGRESS)
         return transport_reason((int)os_error);
-    return dial->reason[0] != '\0' ? dial->reason : "no answer";
+    return curl_reason(dial, code);
 }
 
 static enum status describe_connect(const struct dial *dial, const struct place *place,
@@ -311,13 +319,13 @@ static enum status describe_failure(const struct dial *dial, CURLcode code, stru
                           "proxy set https_proxy.");
         return STATUS_UNAVAILABLE;
     case CURLE_OPERATION_TIMEDOUT:
-        snprintf(timeout, sizeof timeout, "no answer within %ld ms", dial->dialer->timeout);
+        snprintf(timeout, sizeof timeout, "no answer within %g s",
+                 (double)dial->dialer->timeout / 1000);
         return describe_connect(dial, &place, timeout, error);
     case CURLE_COULDNT_CONNECT:
-        return describe_connect(dial, &place, connect_reason(dial), error);
+        return describe_connect(dial, &place, connect_reason(dial, code), error);
     default:
-        return describe_connect(
-            dial, &place, dial->reason[0] != '\0' ? dial->reason : curl_easy_strerror(code), error);
+        return describe_connect(dial, &place, curl_reason(dial, code), error);
     }
 }
 

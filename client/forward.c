@@ -584,9 +584,8 @@ void forwards_free(struct forwards *forwards, const struct error *reason)
 {
     if (forwards == NULL)
         return;
-    while (forwards->first != NULL) {
-        struct forward *forward = forwards->first;
-
+    for (struct forward *forward = forwards->first, *next; forward != NULL; forward = next) {
+        next = forward->next;
         say_goodbye(forward, reason);
         forward->reason = "electric-tunnel is being stopped";
         forward_destroy(forward);

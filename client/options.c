@@ -132,7 +132,8 @@ const struct option_table client_option_table = {
         "\n"
         "  https_proxy=http://proxy.example.com:3128 electric-tunnel -s https://app.example.com\n"
         "  electric-tunnel -s https://app.example.com --local-port 0 --output json\n"
-        "  electric-tunnel -s https://app.example.com --listen /tmp && psql -h /tmp -p 65432",
+        "  electric-tunnel -s https://app.example.com --listen /tmp\n"
+        "  psql -h /tmp -p 65432 -U postgres",
     .rows = rows,
 };
 

@@ -136,14 +136,14 @@ static uint8_t *raw_reserve(struct tunnel *tunnel, size_t *len)
 {
     struct raw *raw = (struct raw *)tunnel;
 
-    *len = TUNNEL_READ_SIZE;
-    return raw->shared->send + FRAME_HEADER_MAX;
+    *len = TUNNEL_PAYLOAD_MAX;
+    return raw->shared->payload;
 }
 
 static bool raw_commit(struct tunnel *tunnel, size_t count)
 {
     struct raw *raw = (struct raw *)tunnel;
-    uint8_t *payload = raw->shared->send + FRAME_HEADER_MAX;
+    uint8_t *payload = raw->shared->payload;
     uint8_t header[FRAME_HEADER_MAX];
     uint8_t mask[4];
     size_t header_len;
@@ -459,7 +459,7 @@ static struct tunnel *raw_open(struct tunnel_shared *shared)
     raw->read_again = (struct loop_task){.run = on_read_again, .owner = raw};
     transport_init(&raw->transport);
     frame_decoder_init(&raw->decoder, FRAME_CLIENT);
-    buffer_init(&raw->out, HIGH_WATER + TUNNEL_SEND_SIZE + CONTROL_ROOM);
+    buffer_init(&raw->out, HIGH_WATER + TUNNEL_READ_SIZE + CONTROL_ROOM);
     flow_init(&raw->flow, LOW_WATER, HIGH_WATER);
     raw->connecting = connect_open(shared->connector, &raw->transport, on_connected, raw);
     return &raw->tunnel;

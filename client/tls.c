@@ -60,6 +60,11 @@ static SSL_SESSION *take_session(struct tls *tls, const char *host)
         /* Addresses have no server name; they are kept apart by the verification that follows. */
         if (name != NULL && strcasecmp(name, host) != 0)
             return NULL;
+        /* A session of TLS 1.2 serves many connections, and a server need not renew it. */
+        if (SSL_SESSION_is_resumable(session) &&
+            SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION &&
+            SSL_SESSION_up_ref(session) == 1)
+            return session;
         tls->session_count--;
         if (SSL_SESSION_is_resumable(session))
             return session;

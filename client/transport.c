@@ -137,9 +137,21 @@ void transport_init(struct transport *transport)
     transport->watch.fd = -1;
 }
 
+/* close_notify; a session that ended without it would not be resumed with TLS 1.2. */
+static void end_tls(struct transport *transport)
+{
+    if (transport->ssl == NULL)
+        return;
+    if (!transport->tls_failed && SSL_is_init_finished(transport->ssl)) {
+        ERR_clear_error();
+        SSL_shutdown(transport->ssl);
+    }
+    SSL_free(transport->ssl);
+}
+
 void transport_close(struct transport *transport, struct loop *loop)
 {
-    SSL_free(transport->ssl);
+    end_tls(transport);
     /* Before libcurl closes its own copy of the descriptor. */
     loop_watch_close(loop, &transport->watch);
     if (transport->easy != NULL) {
@@ -165,6 +177,7 @@ static enum status tls_outcome(struct transport *transport, int result, bool *ne
         return STATUS_MORE;
     if (reason == SSL_ERROR_ZERO_RETURN)
         return STATUS_CLOSED;
+    transport->tls_failed = true;
     if (reason == SSL_ERROR_SYSCALL && ERR_peek_error() == 0)
         return saved == 0 ? STATUS_CLOSED : broken(error, saved);
     ERR_error_string_n(ERR_peek_error(), text, sizeof text);

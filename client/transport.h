@@ -18,12 +18,13 @@ struct transport {
     CURLM *multi;            /* what `easy` was added to */
     bool read_needs_write;   /* TLS must write before it can read on, or the reverse */
     bool write_needs_read;
+    bool tls_failed; /* nothing more may be said through it */
 };
 
 /* Starts TLS as a client on it; takes `ssl`. */
 void transport_start_tls(struct transport *transport, SSL *ssl);
 void transport_init(struct transport *transport);
-/* Closes and frees; sends nothing. It can be used again. */
+/* Closes and frees; says goodbye only if that takes no waiting. It can be used again. */
 void transport_close(struct transport *transport, struct loop *loop);
 
 /* Reads what is there, as much as fits. STATUS_OK: `*count` bytes, at least one; `*drained` says

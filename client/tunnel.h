@@ -17,14 +17,15 @@ struct tunnel_shared {
     struct loop *loop;
     struct connector *connector;
     struct frame_keys *keys;
-    uint8_t *send;    /* TUNNEL_SEND_SIZE bytes */
+    uint8_t *payload; /* TUNNEL_PAYLOAD_MAX bytes, and FRAME_HEADER_MAX in front of them */
     uint8_t *receive; /* TUNNEL_READ_SIZE bytes */
 };
 
 /* What is read at once, from either side. Big reads matter more than anything else here: each one
- * is a frame, a wake-up and a system call fewer. */
+ * is a frame, a wake-up and a system call fewer. What is sent at once is a frame with its header,
+ * so that a service with equally big reads gets whole frames. */
 #define TUNNEL_READ_SIZE (256u * 1024u)
-#define TUNNEL_SEND_SIZE (FRAME_HEADER_MAX + TUNNEL_READ_SIZE)
+#define TUNNEL_PAYLOAD_MAX (TUNNEL_READ_SIZE - FRAME_HEADER_MAX)
 
 struct tunnel_events {
     /* The service is there: bytes may be sent. */

@@ -60,7 +60,7 @@ postgres_bindir()
     newest=$(printf '%s\n' /usr/lib/postgresql/*/bin/initdb | sort -V | tail -n 1)
     if [[ -x $newest ]]; then
         dirname "$newest"
-    elif command -v pg_config >/dev/null && [[ -x $(pg_config --bindir)/initdb ]]; then
+    elif [[ -x $(pg_config --bindir 2>/dev/null)/initdb ]]; then
         pg_config --bindir
     else
         return 1

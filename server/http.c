@@ -181,6 +181,8 @@ static int on_established(struct lws *wsi)
         return -1;
     server = connection->server;
     websocket = websocket_new(server->loop, server->watchdog, wsi);
+    if (websocket == NULL)
+        return -1;
     connection->websocket = websocket;
     if (server->relay != NULL) {
         struct relay *relay = relay_new(server, connection->peer);
@@ -230,30 +232,11 @@ static int on_garbage(struct lws *wsi)
     return -1;
 }
 
-static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void *in, size_t len)
-{
-    struct http_connection *connection = connection_of(wsi);
-    struct websocket *websocket = connection != NULL ? connection->websocket : NULL;
-
-    if (websocket == NULL)
-        return -1;
-    switch (reason) {
-    case LWS_CALLBACK_RECEIVE:
-        return websocket_receive(websocket, in, len);
-    case LWS_CALLBACK_SERVER_WRITEABLE:
-        return websocket_writable(websocket);
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return websocket_peer_close(websocket, in, len);
-    default: /* LWS_CALLBACK_RECEIVE_PONG */
-        websocket_alive(websocket);
-        return 0;
-    }
-}
-
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t len)
 {
     (void)user;
+    (void)len;
     switch (reason) {
     case LWS_CALLBACK_HTTP:
         return on_request(wsi);
@@ -263,11 +246,6 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return on_upgrade_request(wsi, in);
     case LWS_CALLBACK_ESTABLISHED:
         return on_established(wsi);
-    case LWS_CALLBACK_RECEIVE:
-    case LWS_CALLBACK_RECEIVE_PONG:
-    case LWS_CALLBACK_SERVER_WRITEABLE:
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return on_websocket(wsi, reason, in, len);
     case LWS_CALLBACK_RAW_RX:
         return on_garbage(wsi);
     case LWS_CALLBACK_CLOSED:

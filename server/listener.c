@@ -146,6 +146,7 @@ static unsigned bound_port(const struct listener *listener)
     struct sockaddr_storage address;
     socklen_t size = sizeof(address);
 
+    memset(&address, 0, sizeof(address));
     if (listener->count == 0 ||
         getsockname(listener->sockets[0].watch.fd, (struct sockaddr *)&address, &size) != 0)
         return listener->options.port;

@@ -10,7 +10,12 @@
 #include "common/log.h"
 #include "common/memory.h"
 
-enum { EVENTS_MAX = 128, PROTOCOLS = 3 };
+enum {
+    EVENTS_MAX = 128,
+    PROTOCOLS = 3,
+    HTTP_BUFFER = 4096, /* libwebsockets sees requests only */
+    CONTROL_FRAME = 128,
+};
 
 struct loop {
     struct lws_context *context;
@@ -23,8 +28,7 @@ struct loop {
     struct epoll_event events[EVENTS_MAX];
     int event_count;
     int event_next;
-    uint8_t scratch[LOOP_HEADROOM + LOOP_SCRATCH];
-    uint8_t framing[LOOP_HEADROOM + LOOP_SCRATCH];
+    uint8_t scratch[LOOP_SCRATCH];
 };
 
 /* libwebsockets' own lines; what matters to an operator is logged by us. */
@@ -73,8 +77,7 @@ static enum status create_context(struct loop *loop, const struct loop_http *htt
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
         .user = loop,
-        /* Reads of this size; a quarter of it costs a third more CPU in bulk. */
-        .pt_serv_buf_size = (unsigned)LOOP_SCRATCH,
+        .pt_serv_buf_size = HTTP_BUFFER,
         /* One request's headers; a long bearer token must fit. */
         .max_http_header_data = 32 * 1024,
         .timeout_secs = http->header_timeout_s,
@@ -89,7 +92,9 @@ static enum status create_context(struct loop *loop, const struct loop_http *htt
         return error_set(error, STATUS_SYSTEM, "53000", "could not start libwebsockets");
 
     loop->protocols[0] = *http->protocol;
-    loop->protocols[0].rx_buffer_size = LOOP_SCRATCH;
+    /* What a WebSocket would be read into there is never used, but allocated for each. */
+    loop->protocols[0].rx_buffer_size = CONTROL_FRAME;
+    loop->protocols[0].tx_packet_size = HTTP_BUFFER;
     loop->protocols[1] = (struct lws_protocols){.name = "epoll", .callback = on_epoll_readable};
     info.protocols = loop->protocols;
     info.vhost_name = "default";
@@ -171,14 +176,15 @@ bool loop_watch_add(struct loop *loop, struct loop_watch *watch, uint32_t events
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
     watch->events = events;
-    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0;
+    watch->added = epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0;
+    return watch->added;
 }
 
 void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
-    if (watch->events == events)
+    if (!watch->added || watch->events == events)
         return;
     watch->events = events;
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
@@ -186,6 +192,9 @@ void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t eve
 
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
 {
+    if (!watch->added)
+        return;
+    watch->added = false;
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
     for (int i = loop->event_next; i < loop->event_count; i++)
         if (loop->events[i].data.ptr == watch)
@@ -211,17 +220,7 @@ void loop_timer_stop(struct loop_timer *timer)
 
 uint8_t *loop_scratch(struct loop *loop)
 {
-    return loop->scratch + LOOP_HEADROOM;
-}
-
-bool loop_scratch_holds(const struct loop *loop, const uint8_t *data)
-{
-    return data >= loop->scratch + LOOP_HEADROOM && data < loop->scratch + sizeof(loop->scratch);
-}
-
-uint8_t *loop_framing(struct loop *loop)
-{
-    return loop->framing + LOOP_HEADROOM;
+    return loop->scratch;
 }
 
 uint64_t loop_now_ms(void)

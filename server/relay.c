@@ -14,8 +14,8 @@
 #include "server/loop.h"
 #include "server/server.h"
 
-/* How long one end may take to accept what is queued once the other is gone. */
-enum { LINGER_MS = 30000, END_REASON_MAX = 120 };
+/* How long one end may take to accept what is queued, or only to close, once the other is gone. */
+enum { LINGER_MS = 30000, CLOSE_MS = 5000, END_REASON_MAX = 120 };
 
 struct relay {
     struct server_client entry;
@@ -70,7 +70,8 @@ static void on_end_lost(struct relay *relay)
     }
     stream_pause(left, false);
     stream_finish_because(left, relay->end, relay->end_reason);
-    loop_timer_set(relay->server->loop, &relay->linger, LINGER_MS);
+    loop_timer_set(relay->server->loop, &relay->linger,
+                   stream_queued(left) > 0 ? LINGER_MS : CLOSE_MS);
 }
 
 static void on_linger(struct loop_timer *timer)

@@ -25,8 +25,9 @@
 enum { WORKERS = 4, HTTP_IDLE_TIMEOUT_S = 60, TERMINATE_GRACE_MS = 5000 };
 /* Deeply nested SQL overflows the parser's usual stack; only touched pages are committed. */
 #define WORKER_STACK (256UL * 1024 * 1024)
-/* The longest SQL text that is searched for our statements. */
-#define QUERY_MAX ((size_t)16 * 1024 * 1024)
+/* The longest SQL text that is searched for our statements; it is held whole meanwhile, for clients
+ * that have logged in. */
+#define QUERY_MAX ((size_t)256 * 1024 * 1024)
 
 /* What only this file needs to know of a running server. */
 struct runner {
@@ -298,7 +299,9 @@ static void stop(struct runner *runner)
     control_free(server->control);
     server->control = NULL;
     worker_pool_free(server->workers);
+    websocket_watchdog_stop(server->watchdog);
     loop_free(server->loop);
+    websocket_watchdog_free(server->watchdog);
     dial_target_free(server->relay);
     auth_verifier_free(runner->verifier);
     free(runner->database);
@@ -311,6 +314,7 @@ int server_run(const struct server_settings *settings)
     struct runner runner = {.server = {.settings = settings}, .signals.fd = -1, .jobs.fd = -1};
     struct error error = {0};
     enum status status;
+    int code;
 
     /* A write to a peer that has gone is an error code here, not a signal. */
     (void)signal(SIGPIPE, SIG_IGN);
@@ -324,6 +328,10 @@ int server_run(const struct server_settings *settings)
     } else {
         log_error(NULL, "%s", error.message);
     }
+    code = status == STATUS_OK && !runner.hopeless ? 0 : 2;
+    /* At once means at once: the kernel closes what is open. */
+    if (runner.server.clients != NULL)
+        _exit(code);
     stop(&runner);
-    return status == STATUS_OK && !runner.hopeless ? 0 : 2;
+    return code;
 }

@@ -1,314 +1,311 @@
-/* One WebSocket as a stream: frames written in place, flow control, Close codes, dead peers. */
+/* One WebSocket as a stream: frames, flow control, the closing handshake. */
 #include "server/websocket.h"
 
 #include <assert.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
-#include "common/buffer.h"
 #include "common/memory.h"
 #include "server/loop.h"
+#include "server/websocket_state.h"
 
 /* Far above the high watermark: only an owner that ignores it gets here, and loses the stream. */
 #define QUEUE_MAX ((size_t)64 * 1024 * 1024)
-
-enum {
-    TICK_S = 5,
-    PING_AFTER_S = 20, /* of silence */
-    DEAD_AFTER_S = 45,
-    /* A peer that takes nothing cannot answer a ping that waits behind data; it lives as long as
-     * its kernel answers window probes, which are at most two minutes apart. */
-    DEAD_BLOCKED_S = 300,
-    CLOSE_TIMEOUT_S = 5,
-};
-
-struct websocket {
-    struct stream stream;
-    struct loop *loop;
-    struct websocket_watchdog *watchdog;
-    struct websocket *next, *previous; /* the watchdog's list */
-    struct lws *wsi;
-    struct buffer queue;
-    const char *reason; /* of the end, a literal */
-    char *end_reason;   /* what our Close says */
-    enum stream_end end;
-    size_t in_library;      /* upper bound of what libwebsockets holds for the kernel */
-    unsigned char silent_s; /* since the last byte from the peer */
-    bool heard;             /* since the last tick */
-    bool ping_wanted;
-    bool closed; /* by the owner */
-    bool paused;
-    bool finishing;
-    bool close_sent;
-    bool above_high;
-    bool failed;
-};
-
-struct websocket_watchdog {
-    struct loop *loop;
-    struct loop_timer timer;
-    struct websocket *first;
-};
+/* Pieces up to this size are moved together, so that many small frames make one event. */
+#define PIECE_MOVED_MAX ((size_t)16 * 1024)
 
 static struct websocket *websocket_of(struct stream *stream)
 {
     return (struct websocket *)stream;
 }
 
-/* The watchdog */
-
-static bool is_blocked(const struct websocket *websocket)
+static void update_interest(struct websocket *websocket)
 {
-    return websocket->in_library > 0 || buffer_len(&websocket->queue) > 0;
+    uint32_t events = 0;
+
+    if (websocket->failed)
+        return;
+    if (!websocket->paused || websocket->close_sent)
+        events |= EPOLLIN;
+    if (buffer_len(&websocket->queue) > 0)
+        events |= EPOLLOUT;
+    loop_watch_change(websocket->loop, &websocket->watch, events);
 }
 
-static unsigned seconds_since_ack(struct lws *wsi)
+void websocket_hang_up(struct websocket *websocket, const char *reason)
 {
-    struct tcp_info info;
-    socklen_t size = sizeof(info);
-
-    if (getsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-        return 0;
-    return info.tcpi_last_ack_recv / 1000;
-}
-
-static void hang_up(struct websocket *websocket, const char *reason)
-{
-    websocket->reason = reason;
+    if (websocket->reason == NULL)
+        websocket->reason = reason;
+    if (websocket->failed)
+        return;
     websocket->failed = true;
+    loop_watch_remove(websocket->loop, &websocket->watch);
     lws_set_timeout(websocket->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
-}
-
-static void tick(struct websocket *websocket)
-{
-    /* While we do not read, its silence says nothing. */
-    if (websocket->heard || websocket->paused) {
-        websocket->heard = false;
-        websocket->silent_s = 0;
-        return;
-    }
-    if (websocket->silent_s < UINT8_MAX - TICK_S)
-        websocket->silent_s = (unsigned char)(websocket->silent_s + TICK_S);
-    if (websocket->silent_s >= DEAD_AFTER_S &&
-        (!is_blocked(websocket) || seconds_since_ack(websocket->wsi) >= DEAD_BLOCKED_S)) {
-        hang_up(websocket, "peer is silent");
-    } else if (websocket->silent_s >= PING_AFTER_S && websocket->silent_s < PING_AFTER_S + TICK_S) {
-        websocket->ping_wanted = true;
-        lws_callback_on_writable(websocket->wsi);
-    }
-}
-
-static void on_tick(struct loop_timer *timer)
-{
-    struct websocket_watchdog *watchdog = lws_container_of(timer, struct websocket_watchdog, timer);
-
-    for (struct websocket *websocket = watchdog->first; websocket != NULL;
-         websocket = websocket->next)
-        if (!websocket->failed)
-            tick(websocket);
-    loop_timer_set(watchdog->loop, timer, TICK_S * 1000);
-}
-
-struct websocket_watchdog *websocket_watchdog_new(struct loop *loop)
-{
-    struct websocket_watchdog *watchdog = mem_new(sizeof(*watchdog));
-
-    watchdog->loop = loop;
-    watchdog->timer.on_expired = on_tick;
-    loop_timer_set(loop, &watchdog->timer, TICK_S * 1000);
-    return watchdog;
-}
-
-void websocket_watchdog_free(struct websocket_watchdog *watchdog)
-{
-    if (watchdog == NULL)
-        return;
-    assert(watchdog->first == NULL);
-    loop_timer_stop(&watchdog->timer);
-    free(watchdog);
-}
-
-static void link_in(struct websocket *websocket)
-{
-    websocket->next = websocket->watchdog->first;
-    if (websocket->next != NULL)
-        websocket->next->previous = websocket;
-    websocket->watchdog->first = websocket;
-}
-
-static void link_out(struct websocket *websocket)
-{
-    if (websocket->next != NULL)
-        websocket->next->previous = websocket->previous;
-    if (websocket->previous != NULL)
-        websocket->previous->next = websocket->next;
-    else
-        websocket->watchdog->first = websocket->next;
 }
 
 /* Writing */
 
-/* One frame, now. `data` lies in one of the loop's buffers, whose bytes in front are kept. */
-static void write_in_place(struct websocket *websocket, uint8_t *data, size_t len)
+/* How many bytes of the two the kernel took; hangs up when it cannot take any ever again. */
+static size_t write_now(struct websocket *websocket, struct bytes header, struct bytes payload)
 {
-    uint8_t saved[LOOP_HEADROOM];
+    struct iovec parts[] = {
+        {.iov_base = (void *)(uintptr_t)header.data, .iov_len = header.len},
+        {.iov_base = (void *)(uintptr_t)payload.data, .iov_len = payload.len},
+    };
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = payload.len > 0 ? 2 : 1};
+    ssize_t n;
 
-    memcpy(saved, data - LOOP_HEADROOM, LOOP_HEADROOM);
-    if (lws_write(websocket->wsi, data, len, LWS_WRITE_BINARY) < 0)
-        hang_up(websocket, "connection reset");
-    else if (lws_partial_buffered(websocket->wsi))
-        websocket->in_library = len;
-    memcpy(data - LOOP_HEADROOM, saved, LOOP_HEADROOM);
+    do
+        n = sendmsg(websocket->watch.fd, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return (size_t)n;
+    if (errno != EAGAIN && errno != EWOULDBLOCK)
+        websocket_hang_up(websocket, "connection reset");
+    return 0;
 }
 
-static void write_frame(struct websocket *websocket, struct bytes data)
+void websocket_write_frame(struct websocket *websocket, enum frame_opcode opcode,
+                           struct bytes payload)
 {
-    uint8_t *framing = loop_framing(websocket->loop);
+    uint8_t header_bytes[FRAME_HEADER_MAX];
+    struct bytes header =
+        bytes_of(header_bytes, frame_encode_header(header_bytes, opcode, payload.len, NULL));
+    size_t taken = 0;
 
-    if (loop_scratch_holds(websocket->loop, data.data)) {
-        write_in_place(websocket, (uint8_t *)(uintptr_t)data.data, data.len);
+    if (websocket->failed)
         return;
+    if (buffer_len(&websocket->queue) == 0)
+        taken = write_now(websocket, header, payload);
+    if (taken < header.len + payload.len && !websocket->failed) {
+        struct bytes payload_left =
+            taken > header.len ? bytes_skip(payload, taken - header.len) : payload;
+
+        if (!buffer_append(&websocket->queue, bytes_skip(header, taken)) ||
+            !buffer_append(&websocket->queue, payload_left))
+            websocket_hang_up(websocket, "peer reads too slowly");
     }
-    memcpy(framing, data.data, data.len);
-    write_in_place(websocket, framing, data.len);
-}
-
-/* While libwebsockets holds a part of a frame, more would only be copied behind it. */
-static bool may_write(const struct websocket *websocket)
-{
-    return websocket->in_library == 0 && !websocket->failed && !websocket->close_sent &&
-           !lws_partial_buffered(websocket->wsi);
-}
-
-static void send_queued(struct websocket *websocket)
-{
-    struct bytes chunk = bytes_first(buffer_peek(&websocket->queue), LOOP_SCRATCH);
-
-    write_frame(websocket, chunk);
-    buffer_consume(&websocket->queue, chunk.len);
 }
 
 static void websocket_send(struct stream *stream, struct bytes data)
 {
     struct websocket *websocket = websocket_of(stream);
 
-    if (websocket->finishing || websocket->failed || data.len == 0)
+    if (websocket->finishing || websocket->close_sent || data.len == 0)
         return;
-    while (data.len > 0 && buffer_len(&websocket->queue) == 0 && may_write(websocket)) {
-        struct bytes frame = bytes_first(data, LOOP_SCRATCH);
-
-        write_frame(websocket, frame);
-        data = bytes_skip(data, frame.len);
-    }
-    if (data.len > 0 && !websocket->failed) {
-        if (!buffer_append(&websocket->queue, data))
-            hang_up(websocket, "peer reads too slowly");
-        lws_callback_on_writable(websocket->wsi);
-    }
-    if (websocket->in_library + buffer_len(&websocket->queue) >= STREAM_QUEUE_HIGH)
+    websocket_write_frame(websocket, FRAME_BINARY, data);
+    if (buffer_len(&websocket->queue) >= STREAM_QUEUE_HIGH)
         websocket->above_high = true;
+    update_interest(websocket);
 }
 
 static size_t websocket_queued(const struct stream *stream)
 {
-    const struct websocket *websocket = (const struct websocket *)stream;
-
-    return websocket->in_library + buffer_len(&websocket->queue);
+    return buffer_len(&((const struct websocket *)stream)->queue);
 }
 
-static const enum lws_close_status close_codes[] = {
-    [STREAM_END_NORMAL] = LWS_CLOSE_STATUS_NORMAL,
-    [STREAM_END_GOING_AWAY] = LWS_CLOSE_STATUS_GOINGAWAY,
-    [STREAM_END_FAILED] = LWS_CLOSE_STATUS_UNEXPECTED_CONDITION,
-};
-
-/* Close with `code`; what the callback must return for it to go out. */
-static int send_close(struct websocket *websocket, enum lws_close_status code, const char *text)
+static void send_close(struct websocket *websocket, uint16_t code, const char *reason)
 {
+    uint8_t payload[FRAME_CONTROL_MAX];
+
+    if (websocket->close_sent)
+        return;
+    websocket_write_frame(websocket, FRAME_CLOSE,
+                          bytes_of(payload, frame_encode_close(payload, code, reason)));
     websocket->close_sent = true;
-    lws_rx_flow_control(websocket->wsi, 1);
-    lws_close_reason(websocket->wsi, code, (unsigned char *)(uintptr_t)text, strlen(text));
-    return -1;
+    websocket->silent_s = 0; /* from here the watchdog counts the closing handshake */
 }
 
-int websocket_writable(struct websocket *websocket)
+static void finish_if_sent(struct websocket *websocket)
 {
-    if (websocket->close_sent || websocket->failed)
-        return 0;
-    if (lws_partial_buffered(websocket->wsi)) {
-        lws_callback_on_writable(websocket->wsi);
-        return 0;
-    }
-    websocket->in_library = 0;
-    if (websocket->ping_wanted) {
-        uint8_t ping[LWS_PRE];
+    static const uint16_t codes[] = {
+        [STREAM_END_NORMAL] = FRAME_CLOSE_NORMAL,
+        [STREAM_END_GOING_AWAY] = FRAME_CLOSE_GOING_AWAY,
+        [STREAM_END_FAILED] = FRAME_CLOSE_INTERNAL,
+    };
 
-        websocket->ping_wanted = false;
-        if (lws_write(websocket->wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
-            return -1;
-    }
-    if (buffer_len(&websocket->queue) > 0)
-        send_queued(websocket);
-    if (buffer_len(&websocket->queue) > 0)
-        lws_callback_on_writable(websocket->wsi);
-    else if (websocket->finishing && websocket->in_library == 0)
-        return send_close(websocket, close_codes[websocket->end], websocket->end_reason);
+    if (websocket->finishing && buffer_len(&websocket->queue) == 0)
+        send_close(websocket, codes[websocket->end], websocket->end_reason);
+    if (websocket->close_received && websocket->close_sent && buffer_len(&websocket->queue) == 0)
+        websocket_hang_up(websocket, "closed");
+}
 
-    if (websocket->above_high && websocket_queued(&websocket->stream) <= STREAM_QUEUE_LOW) {
+static void on_writable(struct websocket *websocket)
+{
+    struct bytes queued = buffer_peek(&websocket->queue);
+
+    buffer_consume(&websocket->queue, write_now(websocket, queued, bytes_of(NULL, 0)));
+    if (buffer_len(&websocket->queue) > STREAM_QUEUE_LOW)
+        return;
+    if (websocket->pong_owed) {
+        websocket->pong_owed = false;
+        websocket_write_frame(websocket, FRAME_PONG,
+                              bytes_of(websocket->pong, websocket->pong_len));
+    }
+    if (websocket->above_high) {
         websocket->above_high = false;
-        if (!websocket->closed) {
+        if (!websocket->closed)
             websocket->stream.events->on_drained(websocket->stream.owner);
-        }
     }
-    return websocket->failed ? -1 : 0;
 }
 
 /* Reading */
 
-int websocket_receive(struct websocket *websocket, uint8_t *data, size_t len)
+static void on_ping(struct websocket *websocket, struct bytes payload)
 {
-    if (!lws_frame_is_binary(websocket->wsi)) {
-        websocket->reason = "peer sent a text message";
-        return send_close(websocket, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE,
-                          "only binary messages carry Postgres bytes");
+    if (websocket->close_sent)
+        return;
+    if (buffer_len(&websocket->queue) == 0) {
+        websocket_write_frame(websocket, FRAME_PONG, payload);
+        return;
     }
-    websocket->heard = true;
-    if (len == 0 || websocket->closed || websocket->failed)
-        return 0;
-    websocket->stream.events->on_data(websocket->stream.owner, bytes_of(data, len));
-    return 0;
+    /* While output is blocked only the latest is answered (RFC 6455 section 5.5.3), so that pings
+     * cannot fill our memory. */
+    memcpy(websocket->pong, payload.data, payload.len);
+    websocket->pong_len = (uint8_t)payload.len;
+    websocket->pong_owed = true;
 }
 
-int websocket_peer_close(struct websocket *websocket, const uint8_t *payload, size_t len)
+static void on_peer_close(struct websocket *websocket, uint16_t code)
 {
-    unsigned code = len >= 2 ? (unsigned)payload[0] << 8 | payload[1] : 1005;
+    bool normal = code == FRAME_CLOSE_NORMAL || code == FRAME_CLOSE_GOING_AWAY ||
+                  code == FRAME_CLOSE_NO_STATUS;
 
+    websocket->close_received = true;
     if (websocket->reason == NULL)
-        websocket->reason = code == 1000 || code == 1001 || code == 1005
-                                ? "peer closed"
-                                : "peer closed with an error code";
+        websocket->reason = normal ? "peer closed" : "peer closed with an error code";
+    /* Bytes that the owner sends now would come after the peer has stopped listening. */
+    send_close(websocket, normal ? FRAME_CLOSE_NORMAL : code, "");
     if (!websocket->closed)
         websocket->stream.events->on_end(websocket->stream.owner);
-    return 0;
 }
 
-void websocket_alive(struct websocket *websocket)
+/* A violation: the peer is told why, and what else it sends is thrown away. */
+static void refuse(struct websocket *websocket, uint16_t code, const char *reason)
 {
-    websocket->heard = true;
+    if (websocket->reason == NULL)
+        websocket->reason = "protocol violation";
+    websocket->refused = true;
+    send_close(websocket, code, reason);
+}
+
+static void deliver(struct websocket *websocket, struct bytes *run)
+{
+    if (run->len > 0 && !websocket->closed && !websocket->failed)
+        websocket->stream.events->on_data(websocket->stream.owner, *run);
+    *run = bytes_of(NULL, 0);
+}
+
+/* Adds a piece to the run of pieces that make one event; all of them lie in the scratch. */
+static void collect(struct websocket *websocket, struct bytes *run, struct bytes piece)
+{
+    if (websocket->close_sent || piece.len == 0)
+        return;
+    if (run->len > 0 && piece.len <= PIECE_MOVED_MAX) {
+        memmove((uint8_t *)(uintptr_t)run->data + run->len, piece.data, piece.len);
+        run->len += piece.len;
+        return;
+    }
+    deliver(websocket, run);
+    *run = piece;
+}
+
+static void on_event(struct websocket *websocket, const struct frame_event *event,
+                     struct bytes *run)
+{
+    switch (event->type) {
+    case FRAME_EVENT_DATA:
+        if (event->message == FRAME_BINARY)
+            collect(websocket, run, event->payload);
+        else
+            refuse(websocket, FRAME_CLOSE_UNSUPPORTED, "only binary messages carry Postgres bytes");
+        break;
+    case FRAME_EVENT_PING:
+        on_ping(websocket, event->payload);
+        break;
+    case FRAME_EVENT_PONG:
+        break;
+    case FRAME_EVENT_CLOSE:
+        deliver(websocket, run);
+        on_peer_close(websocket, event->code);
+        break;
+    }
+}
+
+static void decode(struct websocket *websocket, struct bytes in)
+{
+    struct bytes run = bytes_of(NULL, 0);
+    struct frame_event event;
+    struct error error;
+    enum status status = STATUS_OK;
+
+    while (!websocket->refused && !websocket->failed &&
+           (status = frame_decode(&websocket->decoder, &in, &event, &error)) == STATUS_OK)
+        on_event(websocket, &event, &run);
+    deliver(websocket, &run);
+    if (status == STATUS_INVALID)
+        refuse(websocket, event.code, error.message);
+}
+
+static void on_readable(struct websocket *websocket)
+{
+    uint8_t *scratch = loop_scratch(websocket->loop);
+    ssize_t n;
+
+    do
+        n = recv(websocket->watch.fd, scratch, LOOP_SCRATCH, 0);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        websocket->heard = true;
+        decode(websocket, bytes_of(scratch, (size_t)n));
+    } else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+        websocket_hang_up(websocket, n == 0 ? "connection lost" : strerror(errno));
+    }
+}
+
+/* A client must wait for the answer to its upgrade request (RFC 6455 section 4.1). What came with
+ * the request is inside libwebsockets, which says only whether anybody's input waits there: ours
+ * does if the answer depends on whether we take input. */
+static bool sent_too_early(struct websocket *websocket)
+{
+    struct lws_context *context = lws_get_context(websocket->wsi);
+    bool others_wait = lws_service_adjust_timeout(context, 1, 0) == 0;
+    bool anyone_waits;
+
+    lws_rx_flow_control(websocket->wsi, 1);
+    anyone_waits = lws_service_adjust_timeout(context, 1, 0) == 0;
+    lws_rx_flow_control(websocket->wsi, 0);
+    return anyone_waits && !others_wait;
+}
+
+static void on_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct websocket *websocket = lws_container_of(watch, struct websocket, watch);
+
+    if (!websocket->checked) {
+        websocket->checked = true;
+        if (sent_too_early(websocket))
+            refuse(websocket, FRAME_CLOSE_PROTOCOL_ERROR, "data came before the upgrade's answer");
+    }
+    if (buffer_len(&websocket->queue) > 0)
+        on_writable(websocket);
+    if (!websocket->failed && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+        on_readable(websocket);
+    if (!websocket->failed)
+        finish_if_sent(websocket);
+    update_interest(websocket);
 }
 
 static void websocket_pause(struct stream *stream, bool paused)
 {
     struct websocket *websocket = websocket_of(stream);
 
-    if (websocket->paused == paused)
-        return;
     websocket->paused = paused;
-    if (!websocket->close_sent)
-        lws_rx_flow_control(websocket->wsi, !paused);
+    update_interest(websocket);
 }
 
 /* The end */
@@ -322,7 +319,8 @@ static void websocket_finish(struct stream *stream, enum stream_end end, const c
     websocket->finishing = true;
     websocket->end = end;
     websocket->end_reason = mem_copy_string(reason);
-    lws_callback_on_writable(websocket->wsi);
+    finish_if_sent(websocket);
+    update_interest(websocket);
 }
 
 static void websocket_close(struct stream *stream)
@@ -331,15 +329,15 @@ static void websocket_close(struct stream *stream)
 
     assert(!websocket->closed);
     websocket->closed = true;
-    if (!websocket->finishing && !websocket->close_sent)
-        hang_up(websocket, "closed");
-    else
-        lws_set_timeout(websocket->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_TIMEOUT_S);
+    /* A closing handshake under way may end by itself; the watchdog sees to it. */
+    if (!websocket->close_sent)
+        websocket_hang_up(websocket, "closed");
 }
 
 void websocket_gone(struct websocket *websocket)
 {
-    link_out(websocket);
+    websocket_unlink(websocket);
+    loop_watch_remove(websocket->loop, &websocket->watch);
     if (!websocket->closed)
         websocket->stream.events->on_closed(websocket->stream.owner, websocket->reason != NULL
                                                                          ? websocket->reason
@@ -348,6 +346,8 @@ void websocket_gone(struct websocket *websocket)
     free(websocket->end_reason);
     free(websocket);
 }
+
+/* The beginning */
 
 static const struct stream_ops websocket_ops = {
     .send = websocket_send,
@@ -364,10 +364,17 @@ struct websocket *websocket_new(struct loop *loop, struct websocket_watchdog *wa
 
     websocket->stream.ops = &websocket_ops;
     websocket->loop = loop;
-    websocket->watchdog = watchdog;
     websocket->wsi = wsi;
+    websocket->watch = (struct loop_watch){.on_ready = on_ready, .fd = lws_get_socket_fd(wsi)};
+    frame_decoder_init(&websocket->decoder, FRAME_SERVER);
     buffer_init(&websocket->queue, QUEUE_MAX);
-    link_in(websocket);
+    /* libwebsockets still polls the socket, for hang-ups only. */
+    lws_rx_flow_control(wsi, 0);
+    if (!loop_watch_add(loop, &websocket->watch, EPOLLIN)) {
+        free(websocket);
+        return NULL;
+    }
+    websocket_link(watchdog, websocket);
     return websocket;
 }
 

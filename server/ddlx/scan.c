@@ -130,6 +130,8 @@ static bool literal_goes_on(struct scanner *scanner)
             break;
         }
     }
+    if (peek(&ahead, 0) == '\v')
+        scanner->saw_vertical_tab = true;
     if (!newline || peek(&ahead, 0) != '\'')
         return false;
     scanner->at = ahead.at + 1;
@@ -234,6 +236,8 @@ static enum scan_token_type scan_one(struct scanner *scanner)
         return skip_quoted(scanner, '"', false) ? SCAN_QUOTED : SCAN_BROKEN;
     if (c == '\'')
         return skip_literal(scanner, !scanner->standard_conforming_strings, true);
+    if (c == '\v')
+        scanner->saw_vertical_tab = true;
     return SCAN_SYMBOL;
 }
 
@@ -289,6 +293,7 @@ struct nesting {
     unsigned words;       /* leading words seen, as far as they matter */
     bool creates_routine; /* CREATE [OR REPLACE] FUNCTION or PROCEDURE */
     bool begin;           /* the last token was BEGIN */
+    bool label;           /* it was AS or a dot: a name follows, whatever it looks like */
 };
 
 static void follow_head(struct nesting *nesting, struct bytes text, struct scan_token token)
@@ -307,10 +312,12 @@ static void follow_head(struct nesting *nesting, struct bytes text, struct scan_
 static void follow_word(struct nesting *nesting, struct bytes text, struct scan_token token)
 {
     bool after_begin = nesting->begin;
+    bool is_name = nesting->label;
 
     follow_head(nesting, text, token);
     nesting->begin = false;
-    if (!nesting->creates_routine || nesting->parentheses > 0)
+    nesting->label = scan_is_word(text, token, "as");
+    if (!nesting->creates_routine || nesting->parentheses > 0 || is_name)
         return;
     if (scan_is_word(text, token, "begin"))
         nesting->begin = true;
@@ -325,6 +332,7 @@ static void follow_word(struct nesting *nesting, struct bytes text, struct scan_
 static void follow_symbol(struct nesting *nesting, struct bytes text, struct scan_token token)
 {
     nesting->begin = false;
+    nesting->label = scan_is_symbol(text, token, '.');
     if (scan_is_symbol(text, token, '('))
         nesting->parentheses++;
     else if (scan_is_symbol(text, token, ')') && nesting->parentheses > 0)

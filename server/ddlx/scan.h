@@ -30,6 +30,8 @@ struct scanner {
     bool standard_conforming_strings;
     /* A plain '…' held a backslash: where it ends depends on standard_conforming_strings. */
     bool saw_backslash;
+    /* One outside of literals: white space from Postgres 16 on, an error before. */
+    bool saw_vertical_tab;
 };
 
 void scanner_init(struct scanner *scanner, struct bytes text, bool standard_conforming_strings);

@@ -3,8 +3,7 @@
 
 #include "server/pgwire/encode.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <ctype.h>
 
 /* Takes the next field; false at the end or when malformed, which `*valid` tells apart. */
 static bool next_field(struct bytes *body, uint8_t *code, struct bytes *value, bool *valid)
@@ -37,21 +36,42 @@ bool report_is_fatal(struct bytes body)
     return bytes_equal_string(severity, "FATAL") || bytes_equal_string(severity, "PANIC");
 }
 
-/* The context's wording is translated, the function's name in it is not: `… electric.enable(text)
- * …`. The character in front keeps `myelectric.f()` and `x.electric.f()` apart from ours. */
+/* `electric.`, a function's name, and the parenthesis of its arguments. */
+static bool is_function_of_ours(struct bytes text)
+{
+    static const char schema[] = "electric.";
+    size_t at = sizeof schema - 1;
+
+    if (!bytes_starts_with(text, schema))
+        return false;
+    while (at < text.len && (islower(text.data[at]) || text.data[at] == '_'))
+        at++;
+    return at > sizeof schema - 1 && at < text.len && text.data[at] == '(';
+}
+
+/* The first line of the context is the innermost frame. Its wording is translated, the function's
+ * name in it is not: `… electric.enable(text) …`. What stands in quotes is data of the user. */
 bool report_is_ours(struct bytes body)
 {
-    static const char name[] = "electric.";
     struct bytes context = report_field(body, 'W');
+    bool quoted = false;
 
-    for (size_t i = 0; i + sizeof name - 1 < context.len; i++) {
-        const uint8_t *at = context.data + i;
-        if (memcmp(at, name, sizeof name - 1) != 0)
-            continue;
-        if (i == 0 || at[-1] == ' ' || at[-1] == '\n')
+    for (size_t i = 0; i < context.len && context.data[i] != '\n'; i++) {
+        if (context.data[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (i == 0 || context.data[i - 1] == ' ') &&
+                 is_function_of_ours(bytes_skip(context, i)))
             return true;
     }
     return false;
+}
+
+bool report_is_about_ddlx(struct bytes body)
+{
+    struct bytes message = report_field(body, 'M');
+
+    return bytes_equal_string(report_field(body, 'C'), "42601") &&
+           bytes_find_ignoring_case(message, "\"electric\"") < message.len;
 }
 
 static bool shows_insides(uint8_t code)
@@ -83,8 +103,28 @@ static bool is_well_formed(struct bytes body)
     return valid;
 }
 
-void report_rewrite(struct buffer *out, const struct pgwire_message *message, bool ours,
-                    report_position *map, const void *context)
+static void copy_field(struct buffer *out, uint8_t code, struct bytes value,
+                       const struct report_edit *edit)
+{
+    uint32_t position;
+
+    if (edit->ours && shows_insides(code))
+        return;
+    if (code == 'P' && edit->map != NULL) {
+        position = edit->map(edit->context, read_position(value));
+        if (position == 0)
+            return;
+        buffer_append_u8(out, code);
+        buffer_append_format(out, "%u", position);
+    } else {
+        buffer_append_u8(out, code);
+        buffer_append(out, value);
+    }
+    buffer_append_u8(out, 0);
+}
+
+void report_rewrite(struct buffer *out, const struct pgwire_message *message,
+                    const struct report_edit *edit)
 {
     struct bytes body = message->body;
     struct bytes value;
@@ -97,20 +137,11 @@ void report_rewrite(struct buffer *out, const struct pgwire_message *message, bo
         return;
     }
     mark = pgwire_begin(out, message->type);
-    while (next_field(&body, &code, &value, &valid)) {
-        if (ours && shows_insides(code))
-            continue;
-        if (code == 'P' && map != NULL) {
-            uint32_t position = map(context, read_position(value));
-            if (position == 0)
-                continue;
-            buffer_append_u8(out, code);
-            buffer_append_format(out, "%u", position);
-        } else {
-            buffer_append_u8(out, code);
-            buffer_append(out, value);
-        }
-        buffer_append_u8(out, 0);
+    while (next_field(&body, &code, &value, &valid))
+        copy_field(out, code, value, edit);
+    if (edit->hint != NULL && report_field(message->body, 'H').data == NULL) {
+        buffer_append_u8(out, 'H');
+        buffer_append_string(out, edit->hint);
     }
     buffer_append_u8(out, 0);
     pgwire_end(out, mark);

@@ -15,14 +15,24 @@ bool report_is_fatal(struct bytes body);
 /* Whether the report was raised inside a function of schema `electric`. */
 bool report_is_ours(struct bytes body);
 
+/* A syntax error at the word ELECTRIC: DDLX where Postgres parses by itself, as in a DO block. */
+bool report_is_about_ddlx(struct bytes body);
+
 /* Where a 1-based character position in the text that was sent lies in the text the client wrote;
  * 0: nowhere the client could look at. */
 typedef uint32_t report_position(const void *context, uint32_t position);
 
-/* Copies the message to `out`. `ours`: without the fields that show our insides (where, file, line,
- * routine, internal position and query). `map` (may be NULL) translates the position; one that
- * maps to 0 is left out. A malformed body is copied as it is. */
-void report_rewrite(struct buffer *out, const struct pgwire_message *message, bool ours,
-                    report_position *map, const void *context);
+/* What is to change in a report. */
+struct report_edit {
+    bool ours;            /* leave out what shows our insides: where, file, line, routine, internal
+                             position and query */
+    const char *hint;     /* to be added where there is none; may be NULL */
+    report_position *map; /* translates the position, one that maps to 0 is left out; may be NULL */
+    const void *context;  /* for `map` */
+};
+
+/* Copies the message to `out`, edited. A malformed body is copied as it is. */
+void report_rewrite(struct buffer *out, const struct pgwire_message *message,
+                    const struct report_edit *edit);
 
 #endif

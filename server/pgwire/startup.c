@@ -9,20 +9,20 @@
 #define GSSENC_MINOR 5680
 #define PACKET_MIN 8 /* length and code */
 
-static enum status decode_parameters(struct bytes body, struct startup_packet *packet)
+bool startup_next_parameter(struct bytes *parameters, struct startup_parameter *parameter)
 {
-    struct startup_parameter parameter;
+    return bytes_take_string(parameters, &parameter->name) && parameter->name.len > 0 &&
+           bytes_take_string(parameters, &parameter->value);
+}
 
-    while (bytes_take_string(&body, &parameter.name)) {
-        if (parameter.name.len == 0)
-            return body.len == 0 ? STATUS_OK : STATUS_INVALID;
-        if (!bytes_take_string(&body, &parameter.value))
-            return STATUS_INVALID;
-        if (packet->parameter_count == STARTUP_PARAMETERS_MAX)
-            return STATUS_INVALID;
-        packet->parameters[packet->parameter_count++] = parameter;
-    }
-    return STATUS_INVALID; /* the list ends with an empty name */
+/* Pairs of strings, then an empty name as the last byte. */
+static bool is_well_formed(struct bytes parameters)
+{
+    struct startup_parameter parameter = {{NULL, 0}, {NULL, 0}};
+
+    while (startup_next_parameter(&parameters, &parameter))
+        ;
+    return parameters.len == 0 && parameter.name.data != NULL && parameter.name.len == 0;
 }
 
 static enum status decode_special(struct bytes body, struct startup_packet *packet)
@@ -48,7 +48,6 @@ static enum status decode_special(struct bytes body, struct startup_packet *pack
 
 static enum status decode_body(struct bytes body, struct startup_packet *packet)
 {
-    packet->parameter_count = 0;
     if (!bytes_take_u16(&body, &packet->major) || !bytes_take_u16(&body, &packet->minor))
         return STATUS_INVALID;
     if (packet->major == SPECIAL_MAJOR)
@@ -57,8 +56,9 @@ static enum status decode_body(struct bytes body, struct startup_packet *packet)
         packet->kind = STARTUP_OTHER_VERSION;
         return STATUS_OK;
     }
-    packet->kind = STARTUP_MESSAGE;
-    return decode_parameters(body, packet);
+    packet->kind = is_well_formed(body) ? STARTUP_MESSAGE : STARTUP_MALFORMED;
+    packet->parameters = body;
+    return STATUS_OK;
 }
 
 enum status startup_decode(struct bytes *in, struct startup_packet *packet)
@@ -70,7 +70,7 @@ enum status startup_decode(struct bytes *in, struct startup_packet *packet)
     if (!bytes_take_u32(&rest, &length))
         return STATUS_MORE;
     /* "GET " and a TLS record header both read as a length far above the limit. */
-    if (length < PACKET_MIN || length > STARTUP_PACKET_MAX)
+    if (length < PACKET_MIN || length > STARTUP_PACKET_MAX + PGWIRE_LENGTH_SIZE)
         return STATUS_INVALID;
     if (!bytes_take(&rest, length - PGWIRE_LENGTH_SIZE, &body))
         return STATUS_MORE;
@@ -82,9 +82,13 @@ enum status startup_decode(struct bytes *in, struct startup_packet *packet)
 
 struct bytes startup_parameter(const struct startup_packet *packet, const char *name)
 {
+    struct bytes parameters = packet->parameters;
+    struct bytes found = {NULL, 0};
+    struct startup_parameter parameter;
+
     /* Postgres lets the last one win. */
-    for (size_t i = packet->parameter_count; i > 0; i--)
-        if (bytes_equal_string(packet->parameters[i - 1].name, name))
-            return packet->parameters[i - 1].value;
-    return (struct bytes){NULL, 0};
+    while (startup_next_parameter(&parameters, &parameter))
+        if (bytes_equal_string(parameter.name, name))
+            found = parameter.value;
+    return found;
 }

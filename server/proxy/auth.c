@@ -257,7 +257,7 @@ static enum status take_binding_flag(struct auth_exchange *exchange, struct byte
                                      struct error *error)
 {
     struct bytes type;
-    uint8_t flag = in->data[0];
+    uint8_t flag = in->len > 0 ? in->data[0] : 0;
 
     exchange->flag = (char)flag;
     if (flag != 'n' && flag != 'y' && flag != 'p')
@@ -362,7 +362,7 @@ static enum status answer_first(struct auth_exchange *exchange, struct bytes bar
 enum status auth_start(struct auth_exchange *exchange, struct bytes body, struct buffer *out,
                        struct error *error)
 {
-    struct bytes first, bare, nonce;
+    struct bytes first = {0}, bare = {0}, nonce = {0};
     enum status status;
 
     if (exchange->state != EXCHANGE_CLIENT_FIRST)
@@ -471,7 +471,7 @@ static enum status append_server_final(const struct auth_exchange *exchange, str
 enum status auth_finish(struct auth_exchange *exchange, struct bytes body, struct buffer *out,
                         struct error *error)
 {
-    uint8_t proof[KEY_SIZE];
+    uint8_t proof[KEY_SIZE] = {0};
     size_t unsigned_len = 0;
     enum status status;
 

@@ -14,12 +14,27 @@ bool backend_at_boundary(const struct session *session)
     return session->server_pass == 0 && buffer_len(&session->server_input) == 0;
 }
 
+/* Postgres counts positions after conversion to its own encoding. Where one side is SQL_ASCII
+ * nothing is converted, and the server's encoding, be it bytes, says what a character is. */
+static enum encoding counting_encoding(const struct session *session)
+{
+    if (session->server_encoding == ENCODING_BYTES ||
+        session->text_settings.encoding == ENCODING_BYTES)
+        return session->server_encoding;
+    return session->text_settings.encoding;
+}
+
 void backend_note_parameter(struct session *session, struct bytes name, struct bytes value)
 {
+    struct statement_settings *settings = &session->text_settings;
+
     if (bytes_equal_string(name, "client_encoding"))
-        session->text_settings.encoding = encoding_of_name(value);
+        settings->encoding = encoding_of_name(value);
+    else if (bytes_equal_string(name, "server_encoding"))
+        session->server_encoding = encoding_of_name(value);
     else if (bytes_equal_string(name, "standard_conforming_strings"))
-        session->text_settings.standard_conforming_strings = bytes_equal_string(value, "on");
+        settings->standard_conforming_strings = bytes_equal_string(value, "on");
+    settings->characters = counting_encoding(session);
 }
 
 static void send_run(struct session *session, const uint8_t *from, const uint8_t *to)
@@ -31,6 +46,8 @@ static void send_run(struct session *session, const uint8_t *from, const uint8_t
 /* Messages whose body is looked at must be here whole. */
 static bool needs_body(const struct session *session, const struct pgwire_header *header)
 {
+    if (session->mode == SESSION_TRANSPARENT)
+        return header->type == PGWIRE_ERROR_RESPONSE && header->length <= SESSION_REPORT_MAX;
     switch (header->type) {
     case PGWIRE_READY_FOR_QUERY:
     case PGWIRE_PARAMETER_STATUS:
@@ -48,14 +65,24 @@ static bool needs_body(const struct session *session, const struct pgwire_header
 /* Sends a report in another shape if it needs one; false: it goes as it is. */
 static bool send_report(struct session *session, const struct pgwire_message *message)
 {
+    static const char ddlx_hint[] = "ENABLE ELECTRIC is a statement of its own: ALTER TABLE name "
+                                    "ENABLE ELECTRIC. In a DO block "
+                                    "or a function, write CALL electric.enable('name').";
     const struct rewrite *subject = pipeline_subject(&session->pipeline);
-    bool ours = report_is_ours(message->body);
+    const struct report_edit edit = {
+        .ours = report_is_ours(message->body),
+        .hint = pipeline_mentions_ddlx(&session->pipeline) && report_is_about_ddlx(message->body)
+                    ? ddlx_hint
+                    : NULL,
+        .map = subject != NULL ? rewrite_position : NULL,
+        .context = subject,
+    };
     struct buffer out;
 
-    if (subject == NULL && !ours)
+    if (!edit.ours && edit.hint == NULL && edit.map == NULL)
         return false;
-    buffer_init(&out, message->whole.len + 32);
-    report_rewrite(&out, message, ours, subject != NULL ? rewrite_position : NULL, subject);
+    buffer_init(&out, message->whole.len + sizeof ddlx_hint + 32);
+    report_rewrite(&out, message, &edit);
     session_send_client(session, &out);
     return true;
 }
@@ -94,6 +121,8 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
         note_parameter(session, message->body);
     if (message->type == PGWIRE_ERROR_RESPONSE && report_is_fatal(message->body))
         session->server_fatal = true;
+    if (session->mode == SESSION_TRANSPARENT)
+        return false;
     if (is_report(message->type)) {
         send_run(session, run, message->whole.data);
         sent = send_report(session, message);
@@ -114,9 +143,10 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
 static void handle_unseen(struct session *session, const struct pgwire_header *header,
                           const uint8_t **run, const uint8_t *at)
 {
-    struct plan_answer answer =
-        pipeline_answer(&session->pipeline, header->type, bytes_of(NULL, 0));
+    struct plan_answer answer = {.verdict = PLAN_PASS};
 
+    if (session->mode != SESSION_TRANSPARENT)
+        answer = pipeline_answer(&session->pipeline, header->type, bytes_of(NULL, 0));
     session->server_pass = (size_t)header->length + 1;
     session->server_drop = answer.verdict == PLAN_HIDE;
     if (session->server_drop) {
@@ -164,16 +194,13 @@ void backend_process(struct session *session, struct bytes *in)
     const uint8_t *run = in->data;
     bool moving = true;
 
-    if (session->mode == SESSION_TRANSPARENT) {
-        session->ops->send_client(session->host, *in);
-        *in = bytes_skip(*in, in->len);
-        return;
-    }
     while (moving && in->len > 0) {
         if (session->server_pass > 0)
             pass(session, in, &run);
         else
-            moving = take_message(session, in, &run);
+            moving = !session->doomed && take_message(session, in, &run);
     }
     send_run(session, run, in->data);
+    if (session->doomed && session->server_pass == 0)
+        session_fail(session, &session->doom);
 }

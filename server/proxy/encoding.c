@@ -5,11 +5,12 @@ static const struct {
     const char *name;
     enum encoding encoding;
 } special[] = {
-    {"UTF8", ENCODING_UTF8},  {"EUC_JP", ENCODING_EUC}, {"EUC_JIS_2004", ENCODING_EUC},
-    {"EUC_KR", ENCODING_EUC}, {"EUC_CN", ENCODING_EUC}, {"EUC_TW", ENCODING_EUC_TW},
+    {"UTF8", ENCODING_UTF8},        {"SQL_ASCII", ENCODING_BYTES}, {"EUC_JP", ENCODING_EUC},
+    {"EUC_JIS_2004", ENCODING_EUC}, {"EUC_KR", ENCODING_EUC},      {"EUC_CN", ENCODING_EUC},
+    {"EUC_TW", ENCODING_EUC_TW},
 };
 
-static const char *const single_byte[] = {"SQL_ASCII", "LATIN", "ISO_8859_", "WIN", "KOI8"};
+static const char *const single_byte[] = {"LATIN", "ISO_8859_", "WIN", "KOI8"};
 
 enum encoding encoding_of_name(struct bytes name)
 {
@@ -43,6 +44,7 @@ static size_t character_length(enum encoding encoding, uint8_t lead)
     case ENCODING_EUC_TW:
         return lead == 0x8e ? 4 : 2;
     case ENCODING_SINGLE_BYTE:
+    case ENCODING_BYTES:
     case ENCODING_AMBIGUOUS:
         break;
     }

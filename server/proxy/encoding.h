@@ -8,6 +8,7 @@
 enum encoding {
     ENCODING_UTF8,
     ENCODING_SINGLE_BYTE,
+    ENCODING_BYTES,     /* SQL_ASCII: nothing is converted */
     ENCODING_EUC,       /* two bytes, three behind 0x8f (EUC_JP, EUC_JIS_2004, EUC_KR, EUC_CN) */
     ENCODING_EUC_TW,    /* two bytes, four behind 0x8e */
     ENCODING_AMBIGUOUS, /* trailing bytes may be ASCII: SJIS, BIG5, GBK, UHC, GB18030, JOHAB */

@@ -71,12 +71,13 @@ struct bytes frontend_text(struct bytes message)
 }
 
 static void note_text(struct session *session, uint8_t type, const struct pgwire_parse *parse,
-                      struct rewrite *rewrite)
+                      struct rewrite *rewrite, bool mentions_ddlx)
 {
     pipeline_sent(&session->pipeline, &(struct plan_message){
                                           .type = type,
                                           .statement = parse->name,
                                           .rewrite = rewrite,
+                                          .mentions_ddlx = mentions_ddlx,
                                       });
 }
 
@@ -97,24 +98,28 @@ static enum handling handle_text(struct session *session, struct bytes in,
     struct buffer out;
 
     if (message_size(header) > session->settings->query_max) {
-        note_text(session, header->type, &parse, NULL);
+        note_text(session, header->type, &parse, NULL, false);
         return HANDLE_PASS;
     }
     if (in.len < message_size(header))
         return HANDLE_WAIT;
     if (!decode_text(header->type, body_of(in, header), &parse)) {
-        note_text(session, header->type, &parse, NULL);
+        note_text(session, header->type, &parse, NULL, false);
         return HANDLE_PASS;
     }
     if (parse.text.len > STATEMENT_INLINE_MAX)
         return HANDLE_DEFER;
     rewrite = statement_examine(parse.text, &settings);
-    note_text(session, header->type, &parse, rewrite);
+    note_text(session, header->type, &parse, rewrite,
+              rewrite == NULL && statement_mentions_ddlx(parse.text));
     if (rewrite == NULL)
         return HANDLE_PASS;
     send_run(session, run, in.data);
     encode_rewritten(&out, header->type, &parse, rewrite);
-    session->ops->send_upstream(session->host, buffer_peek(&out));
+    if (buffer_failed(&out))
+        session_close(session, "out of memory");
+    else
+        session->ops->send_upstream(session->host, buffer_peek(&out));
     buffer_clear(&out);
     rewrite_release(rewrite);
     return HANDLE_SENT;
@@ -167,9 +172,25 @@ static enum handling handle_named(struct session *session, struct bytes in,
     return HANDLE_PASS;
 }
 
+static enum handling handle_plain(struct session *session, const struct pgwire_header *header)
+{
+    pipeline_sent(&session->pipeline, &(struct plan_message){
+                                          .type = header->type,
+                                          .malformed = header->type == PGWIRE_FLUSH &&
+                                                       header->length != PGWIRE_LENGTH_SIZE,
+                                      });
+    return HANDLE_PASS;
+}
+
 static enum handling handle(struct session *session, struct bytes in,
                             const struct pgwire_header *header, const uint8_t *run)
 {
+    if (header->type == PGWIRE_TERMINATE) {
+        session->client_terminated = true;
+        return HANDLE_PASS;
+    }
+    if (session->mode == SESSION_TRANSPARENT)
+        return HANDLE_PASS;
     switch (header->type) {
     case PGWIRE_QUERY:
     case PGWIRE_PARSE:
@@ -180,12 +201,8 @@ static enum handling handle(struct session *session, struct bytes in,
     case PGWIRE_EXECUTE:
     case PGWIRE_CLOSE:
         return handle_named(session, in, header);
-    case PGWIRE_TERMINATE:
-        session->client_terminated = true;
-        return HANDLE_PASS;
     default:
-        pipeline_sent(&session->pipeline, &(struct plan_message){.type = header->type});
-        return HANDLE_PASS;
+        return handle_plain(session, header);
     }
 }
 
@@ -238,8 +255,6 @@ void frontend_process(struct session *session, struct bytes *in)
     const uint8_t *run = in->data;
     bool moving = true;
 
-    if (session->mode == SESSION_TRANSPARENT)
-        session->client_pass = SIZE_MAX;
     while (moving && in->len > 0 && session->client_defer == 0) {
         if (session->client_pass > 0)
             pass(session, in);
@@ -270,7 +285,7 @@ void frontend_job_done(struct session *session, struct statement_job *job)
     message = buffer_peek(&job->message);
     type = message.data[0];
     decode_text(type, bytes_skip(message, PGWIRE_HEADER_SIZE), &parse);
-    note_text(session, type, &parse, job->rewrite);
+    note_text(session, type, &parse, job->rewrite, job->mentions_ddlx);
     if (job->rewrite != NULL) {
         encode_rewritten(&session->outgoing, type, &parse, job->rewrite);
     } else {
@@ -278,5 +293,8 @@ void frontend_job_done(struct session *session, struct statement_job *job)
         buffer_init(&job->message, 0);
     }
     statement_job_free(job);
-    frontend_pump(session);
+    if (buffer_failed(&session->outgoing))
+        session_close(session, "out of memory");
+    else
+        frontend_pump(session);
 }

@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* More protocol options (`_pq_.…`) than anyone has invented. */
+#define PROTOCOL_OPTIONS_MAX 64
+
 static void violation(struct session *session, const char *message)
 {
     struct error error;
@@ -20,17 +23,30 @@ static void violation(struct session *session, const char *message)
     session_fail(session, &error);
 }
 
+static void refuse_version(struct session *session, const struct startup_packet *packet)
+{
+    struct error error;
+
+    error_set(&error, STATUS_INVALID, "0A000",
+              "unsupported frontend protocol %u.%u: server supports 3.0 to 3.0", packet->major,
+              packet->minor);
+    session_fail(session, &error);
+}
+
 /* SSLRequest and GSSENCRequest: not here. Each may be asked once. */
-static void decline_encryption(struct session *session, bool *asked, struct bytes rest)
+static void decline_encryption(struct session *session, const struct startup_packet *packet,
+                               bool *asked, struct bytes rest)
 {
     static const uint8_t no = 'N';
 
     if (*asked) {
-        session_close(session, "encryption was requested twice");
+        refuse_version(session, packet);
     } else if (rest.len > 0) {
         /* Whoever sends more before it knows the answer may be an attacker who injects clear text
          * into what the client takes for encrypted (CVE-2021-23222). */
-        violation(session, "received unencrypted data after SSL request");
+        violation(session, packet->kind == STARTUP_SSL_REQUEST
+                               ? "received unencrypted data after SSL request"
+                               : "received unencrypted data after GSSAPI encryption request");
     } else {
         *asked = true;
         session->ops->send_client(session->host, bytes_of(&no, 1));
@@ -39,13 +55,15 @@ static void decline_encryption(struct session *session, bool *asked, struct byte
 
 static void negotiate_version(struct session *session, const struct startup_packet *packet)
 {
-    struct bytes unknown[STARTUP_PARAMETERS_MAX];
+    struct bytes unknown[PROTOCOL_OPTIONS_MAX];
+    struct bytes rest = packet->parameters;
+    struct startup_parameter parameter;
     struct buffer out;
     size_t count = 0;
 
-    for (size_t i = 0; i < packet->parameter_count; i++)
-        if (bytes_starts_with(packet->parameters[i].name, "_pq_."))
-            unknown[count++] = packet->parameters[i].name;
+    while (count < PROTOCOL_OPTIONS_MAX && startup_next_parameter(&rest, &parameter))
+        if (bytes_starts_with(parameter.name, "_pq_."))
+            unknown[count++] = parameter.name;
     if (packet->minor == 0 && count == 0)
         return;
     buffer_init(&out, STARTUP_PACKET_MAX * 2);
@@ -137,16 +155,6 @@ static void begin_login(struct session *session, const struct startup_packet *pa
     request_password(session);
 }
 
-static void refuse_version(struct session *session, const struct startup_packet *packet)
-{
-    struct error error;
-
-    error_set(&error, STATUS_INVALID, "0A000",
-              "unsupported frontend protocol %u.%u: server supports 3.0 to 3.0", packet->major,
-              packet->minor);
-    session_fail(session, &error);
-}
-
 static void startup_packet(struct session *session, struct bytes *in)
 {
     struct startup_packet packet;
@@ -160,10 +168,10 @@ static void startup_packet(struct session *session, struct bytes *in)
     }
     switch (packet.kind) {
     case STARTUP_SSL_REQUEST:
-        decline_encryption(session, &session->asked_ssl, *in);
+        decline_encryption(session, &packet, &session->asked_ssl, *in);
         break;
     case STARTUP_GSSENC_REQUEST:
-        decline_encryption(session, &session->asked_gssenc, *in);
+        decline_encryption(session, &packet, &session->asked_gssenc, *in);
         break;
     case STARTUP_CANCEL_REQUEST:
         session->ops->cancel(session->host, packet.pid, packet.secret);
@@ -171,6 +179,9 @@ static void startup_packet(struct session *session, struct bytes *in)
         break;
     case STARTUP_MESSAGE:
         begin_login(session, &packet);
+        break;
+    case STARTUP_MALFORMED:
+        violation(session, "invalid startup packet layout: expected terminator as last byte");
         break;
     case STARTUP_OTHER_VERSION:
         refuse_version(session, &packet);
@@ -193,6 +204,9 @@ static void connect_upstream(struct session *session)
         target.database = asked;
     else if (strcmp(asked, session->settings->database) != 0 && strcmp(asked, "postgres") != 0)
         target.asked_database = asked;
+    /* From here on the client is known; what it pipelines is bounded like any message. */
+    buffer_set_capacity(&session->client_input,
+                        session->settings->query_max + 2 * SESSION_REPORT_MAX);
     session_enter(session, SESSION_CONNECTING);
     session->ops->set_timer(session->host, 0);
     session->ops->connect(session->host, &target);
@@ -333,7 +347,7 @@ static void refuse_database(struct session *session)
     error_set(&error, STATUS_DENIED, "3D000", "the migrations proxy serves database \"%s\"",
               session->settings->database);
     error_hint(&error,
-               "Name that database in the connection string, or connect to \"%.64s\" directly.",
+               "Name that database in the connection string, or connect to \"%s\" directly.",
                session->database != NULL ? session->database : session->user);
     session_fail(session, &error);
 }
@@ -343,7 +357,7 @@ static void append_database_notice(const struct session *session, struct buffer 
     struct error notice;
 
     error_set(&notice, STATUS_OK, "00000",
-              "database \"%.64s\" does not exist: the migrations proxy serves database \"%.64s\"",
+              "database \"%s\" does not exist: the migrations proxy serves database \"%s\"",
               session->database, session->settings->database);
     pgwire_encode_notice(out, "NOTICE", &notice);
 }
@@ -374,8 +388,6 @@ void login_connected(struct session *session, const struct session_upstream *ups
     auth_exchange_free(session->exchange);
     session->exchange = NULL;
     parameters_free(&session->parameters);
-    buffer_set_capacity(&session->client_input,
-                        session->settings->query_max + 2 * SESSION_REPORT_MAX);
     session_enter(session, SESSION_READY);
     session_send_client(session, &out);
 }

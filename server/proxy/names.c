@@ -55,6 +55,8 @@ void names_set(struct names *names, enum name_kind kind, struct bytes text, stru
     struct name **link = find(names, kind, text);
     struct name *name;
 
+    /* First, since what is removed below may hold the only other reference. */
+    rewrite_share(rewrite);
     if (*link != NULL)
         remove_at(names, link);
     if (rewrite == NULL)
@@ -63,7 +65,7 @@ void names_set(struct names *names, enum name_kind kind, struct bytes text, stru
         remove_oldest(names);
     name = mem_new(sizeof *name + text.len);
     name->kind = kind;
-    name->rewrite = rewrite_share(rewrite);
+    name->rewrite = rewrite;
     name->len = text.len;
     if (text.len > 0)
         memcpy(name->text, text.data, text.len);

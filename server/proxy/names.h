@@ -8,7 +8,7 @@
 enum name_kind { NAME_STATEMENT, NAME_PORTAL };
 
 /* More than this many are forgotten, oldest first. */
-#define NAMES_MAX 1024
+#define NAMES_MAX 256
 
 struct name;
 

@@ -145,16 +145,27 @@ static enum status add_options(struct parameters *parameters, struct bytes optio
 static bool is_own(struct bytes name)
 {
     return bytes_equal_string(name, "user") || bytes_equal_string(name, "database") ||
-           bytes_starts_with(name, "_pq_.");
+           bytes_equal_string(name, "options") || bytes_starts_with(name, "_pq_.");
+}
+
+/* As parse_bool() reads it: any beginning that is clear. */
+static bool is_false(struct bytes value)
+{
+    static const char *const words[] = {"false", "off", "no", "0"};
+
+    if (value.len == 0 || (value.len == 1 && (value.data[0] | 0x20) == 'o'))
+        return false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (value.len <= strlen(words[i]) &&
+            strncasecmp((const char *)value.data, words[i], value.len) == 0)
+            return true;
+    return false;
 }
 
 static enum status add_replication(struct bytes value, struct error *error)
 {
-    static const char *const no[] = {"false", "off", "no", "0"};
-
-    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
-        if (bytes_equal_string(value, no[i]))
-            return STATUS_OK;
+    if (is_false(value))
+        return STATUS_OK;
     error_set(error, STATUS_DENIED, "0A000",
               "replication connections are not possible through the migrations proxy");
     error_hint(error, "Connect to Postgres itself for replication.");
@@ -164,21 +175,19 @@ static enum status add_replication(struct bytes value, struct error *error)
 enum status parameters_collect(struct parameters *parameters, const struct startup_packet *packet,
                                struct error *error)
 {
+    struct bytes rest = packet->parameters;
+    struct startup_parameter next;
     enum status status = STATUS_OK;
 
     *parameters = (struct parameters){mem_new(sizeof parameters->list[0]), 0};
-    for (size_t i = 0; i < packet->parameter_count && status == STATUS_OK; i++) {
-        struct bytes name = packet->parameters[i].name;
-        struct bytes value = packet->parameters[i].value;
-        if (is_own(name))
-            continue;
-        if (bytes_equal_string(name, "replication"))
-            status = add_replication(value, error);
-        else if (bytes_equal_string(name, "options"))
-            status = add_options(parameters, value, error);
-        else
-            status = add(parameters, name, value, error);
+    while (status == STATUS_OK && startup_next_parameter(&rest, &next)) {
+        if (bytes_equal_string(next.name, "replication"))
+            status = add_replication(next.value, error);
+        else if (!is_own(next.name))
+            status = add(parameters, next.name, next.value, error);
     }
+    if (status == STATUS_OK)
+        status = add_options(parameters, startup_parameter(packet, "options"), error);
     return status;
 }
 

@@ -14,9 +14,10 @@ struct plan_entry {
     uint8_t type;
     uint8_t what;
     bool hidden;
-    bool answered; /* Query, FunctionCall: something other than ReadyForQuery has come */
-    uint32_t call; /* Query: CALL answers so far */
-    char *names;   /* statement, NUL, portal, NUL; NULL: not needed */
+    bool mentions_ddlx;
+    bool answered;      /* Query, FunctionCall: something other than ReadyForQuery has come */
+    uint32_t completed; /* Query: statements that are done */
+    char *names;        /* statement, NUL, portal, NUL; NULL: not needed */
     struct rewrite *rewrite;
 };
 
@@ -112,14 +113,19 @@ static bool names_matter(const struct pipeline *pipeline)
     return pipeline->rewrites > 0 || pipeline->names.count > 0;
 }
 
+/* Postgres compares this much of a name (NAMEDATALEN - 1). */
+#define NAME_COMPARED 63
+
 static char *copy_names(const struct plan_message *message)
 {
-    char *names = mem_new(message->statement.len + message->portal.len + 2);
+    struct bytes statement = bytes_first(message->statement, NAME_COMPARED);
+    struct bytes portal = bytes_first(message->portal, NAME_COMPARED);
+    char *names = mem_new(statement.len + portal.len + 2);
 
-    if (message->statement.len > 0)
-        memcpy(names, message->statement.data, message->statement.len);
-    if (message->portal.len > 0)
-        memcpy(names + message->statement.len + 1, message->portal.data, message->portal.len);
+    if (statement.len > 0)
+        memcpy(names, statement.data, statement.len);
+    if (portal.len > 0)
+        memcpy(names + statement.len + 1, portal.data, portal.len);
     return names;
 }
 
@@ -165,7 +171,7 @@ void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message
         copy_ended(pipeline);
         return;
     }
-    if (!is_answered(message->type))
+    if (!is_answered(message->type) && !message->malformed)
         return;
     if (message->type == PGWIRE_SYNC) {
         if (pipeline->copying_in)
@@ -177,6 +183,7 @@ void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message
     entry = push(pipeline, message->type);
     entry->what = message->what;
     entry->hidden = message->hidden;
+    entry->mentions_ddlx = message->mentions_ddlx;
     entry->rewrite = rewrite_share(message->rewrite);
     if (message->rewrite != NULL)
         pipeline->rewrites++;
@@ -199,6 +206,7 @@ static bool is_extended(const struct plan_entry *entry)
     case PGWIRE_DESCRIBE:
     case PGWIRE_EXECUTE:
     case PGWIRE_CLOSE:
+    case PGWIRE_FLUSH: /* a malformed one: its error is its only answer */
         return true;
     default:
         return false;
@@ -221,12 +229,11 @@ static void copy_in_began(struct pipeline *pipeline)
 
     for (size_t i = 1; i < pipeline->count; i++) {
         struct plan_entry *entry = entry_at(pipeline, i);
-        if (!ended && entry->type == PGWIRE_SYNC) {
+        if (!ended && (entry->type == PGWIRE_SYNC || entry->type == COPY_END)) {
+            ended = entry->type == COPY_END;
             entry_clear(pipeline, entry);
             continue;
         }
-        if (entry->type == COPY_END)
-            ended = true;
         if (kept != i)
             *entry_at(pipeline, kept) = *entry;
         kept++;
@@ -281,6 +288,11 @@ const struct rewrite *pipeline_subject(const struct pipeline *pipeline)
     return subject_of(pipeline, head(pipeline));
 }
 
+bool pipeline_mentions_ddlx(const struct pipeline *pipeline)
+{
+    return pipeline->count > 0 && head(pipeline)->mentions_ddlx;
+}
+
 bool pipeline_wants_tag(const struct pipeline *pipeline)
 {
     return pipeline_subject(pipeline) != NULL;
@@ -291,11 +303,12 @@ static struct plan_answer judge_tag(struct pipeline *pipeline, struct bytes body
     struct plan_answer answer = {.verdict = PLAN_PASS};
     struct plan_entry *entry = head(pipeline);
     const struct rewrite *rewrite = pipeline_subject(pipeline);
+    uint32_t statement = entry->type == PGWIRE_QUERY ? entry->completed++ : 0;
     enum ddlx_kind kind;
 
     if (rewrite == NULL || !bytes_equal(body, bytes_of("CALL", sizeof "CALL")))
         return answer;
-    kind = rewrite_call(rewrite, entry->type == PGWIRE_QUERY ? entry->call++ : 0);
+    kind = rewrite_kind(rewrite, statement);
     if (kind != DDLX_NONE) {
         answer.verdict = PLAN_RETAG;
         answer.tag = ddlx_tag(kind);
@@ -361,7 +374,7 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
     } else if (completes(entry, type)) {
         learn_names(pipeline, entry);
         pop(pipeline);
-    } else {
+    } else if (type != PGWIRE_READY_FOR_QUERY) {
         entry->answered = true;
         if (type == PGWIRE_COPY_IN_RESPONSE)
             copy_in_began(pipeline);

@@ -36,6 +36,8 @@ struct plan_message {
     struct bytes portal;
     uint8_t what;            /* Describe, Close: 'S' or 'P' */
     struct rewrite *rewrite; /* Query, Parse; borrowed */
+    bool mentions_ddlx;      /* Query, Parse: reads as if DDLX stood in it, but was not rewritten */
+    bool malformed;          /* Flush: will be answered by an error */
 };
 
 /* Call for every message, in order; those without an answer are known and ignored. */
@@ -58,6 +60,9 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
 
 /* Whether pipeline_answer() wants to see the body of the next CommandComplete. */
 bool pipeline_wants_tag(const struct pipeline *pipeline);
+
+/* Whether that text reads as if DDLX stood in it: an error may want to say how it is written. */
+bool pipeline_mentions_ddlx(const struct pipeline *pipeline);
 
 /* The rewritten text that an ErrorResponse or NoticeResponse arriving now speaks of; NULL: the
  * client's own text. Ask before pipeline_answer(). Borrowed. */

@@ -54,6 +54,7 @@ struct session *session_new(const struct session_settings *settings,
     session->entrance = entrance;
     session->tls = tls;
     session->text_settings.encoding = ENCODING_AMBIGUOUS;
+    session->server_encoding = ENCODING_UTF8;
     buffer_init(&session->client_input, LOGIN_INPUT_MAX);
     buffer_init(&session->outgoing, SIZE_MAX); /* takes over what was bounded before */
     /* The longest report, and one read behind it. */
@@ -92,8 +93,13 @@ void session_start(struct session *session)
 
 void session_send_client(struct session *session, struct buffer *out)
 {
-    session->ops->send_client(session->host, buffer_peek(out));
+    bool whole = !buffer_failed(out);
+
+    if (whole)
+        session->ops->send_client(session->host, buffer_peek(out));
     buffer_clear(out);
+    if (!whole)
+        session_close(session, "out of memory");
 }
 
 void session_close(struct session *session, const char *reason)
@@ -189,7 +195,7 @@ static void too_much(struct session *session)
 
 void session_client_bytes(struct session *session, struct bytes data)
 {
-    if (session->state == SESSION_CLOSING)
+    if (session->state == SESSION_CLOSING || session->state == SESSION_REJECTING)
         return;
     if (buffer_len(&session->client_input) > 0 || is_waiting(session)) {
         if (!buffer_append(&session->client_input, data))
@@ -314,8 +320,11 @@ void session_timer(struct session *session)
     case SESSION_REJECTING:
         login_reject(session);
         break;
-    case SESSION_CONNECTING:
     case SESSION_READY:
+        if (session->doomed)
+            session_close(session, session->doom.message);
+        break;
+    case SESSION_CONNECTING:
     case SESSION_CLOSING:
         break;
     }
@@ -337,7 +346,9 @@ void session_terminate(struct session *session, const struct error *error)
         session->doom = *error;
         session->doomed = true;
     } else if (session->state == SESSION_READY && !backend_at_boundary(session)) {
-        session_close(session, error->message);
+        session->doom = *error;
+        session->doomed = true;
+        session->ops->set_timer(session->host, SESSION_DOOM_MS);
     } else if (session->state != SESSION_CLOSING) {
         session_fail(session, error);
     }

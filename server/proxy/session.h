@@ -111,7 +111,8 @@ void session_upstream_end(struct session *session);
 
 void session_timer(struct session *session);
 void session_job_done(struct session *session, struct statement_job *job);
-/* Drain or limit: FATAL to the client at the next message boundary, then close. */
+/* Drain or limit: FATAL to the client at the next message boundary, then close; without the FATAL
+ * when that boundary does not come in two seconds. */
 void session_terminate(struct session *session, const struct error *error);
 
 enum session_mode session_mode(const struct session *session);

@@ -29,6 +29,8 @@ enum login_step { LOGIN_SASL_INITIAL, LOGIN_SASL_RESPONSE, LOGIN_MD5 };
 #define SESSION_MESSAGE_MAX ((size_t)64 * 1024)
 #define SESSION_REPORT_MAX ((size_t)1024 * 1024)
 #define SESSION_REJECT_DELAY_MS 1000
+/* For a message under way to end, so that the client can be told why the session does. */
+#define SESSION_DOOM_MS 2000
 #define SESSION_PIECE ((size_t)256 * 1024)
 
 struct session {
@@ -50,7 +52,7 @@ struct session {
     char *user;
     char *database; /* as the client named it; NULL when it did not */
     struct parameters parameters;
-    struct error doom; /* session_terminate() before the client could be told */
+    struct error doom; /* session_terminate() while the client cannot be told */
     bool doomed;
 
     /* frontend.c */
@@ -69,6 +71,7 @@ struct session {
     bool server_drop;   /* … or are hidden */
     bool server_fatal;  /* a FATAL was passed on: nothing more is to be said */
     struct statement_settings text_settings;
+    enum encoding server_encoding;
     struct pipeline pipeline;
 };
 

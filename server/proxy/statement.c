@@ -3,13 +3,13 @@
 
 #include "common/memory.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct rewrite {
     unsigned references;
     struct buffer text;
-    struct statement_call *calls;
-    size_t call_count;
     struct statement_edit *edits;
     size_t edit_count;
 };
@@ -17,11 +17,12 @@ struct rewrite {
 /* A rewrite under construction. */
 struct writer {
     struct bytes text;
-    enum encoding encoding;
+    enum encoding characters;
     struct rewrite *rewrite;
-    size_t copied; /* bytes of `text` taken over so far … */
-    uint32_t was;  /* … and the same in characters, … */
-    uint32_t now;  /* … and characters written */
+    size_t copied;      /* bytes of `text` taken over so far … */
+    uint32_t was;       /* … and the same in characters, … */
+    uint32_t now;       /* … and characters written */
+    uint32_t statement; /* statements seen */
 };
 
 struct rewrite *rewrite_share(struct rewrite *rewrite)
@@ -36,7 +37,6 @@ void rewrite_release(struct rewrite *rewrite)
     if (rewrite == NULL || --rewrite->references > 0)
         return;
     buffer_clear(&rewrite->text);
-    free(rewrite->calls);
     free(rewrite->edits);
     free(rewrite);
 }
@@ -51,21 +51,45 @@ void rewrite_forget_text(struct rewrite *rewrite)
     buffer_clear(&rewrite->text);
 }
 
-enum ddlx_kind rewrite_call(const struct rewrite *rewrite, size_t index)
+enum ddlx_kind rewrite_kind(const struct rewrite *rewrite, uint32_t index)
 {
-    return index < rewrite->call_count ? rewrite->calls[index].kind : DDLX_NONE;
+    size_t low = 0, high = rewrite->edit_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (rewrite->edits[middle].statement < index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < rewrite->edit_count && rewrite->edits[low].statement == index)
+        return rewrite->edits[low].kind;
+    return DDLX_NONE;
+}
+
+/* The last edit that begins at or before `at`; NULL: none does. */
+static const struct statement_edit *edit_before(const struct rewrite *rewrite, uint32_t at)
+{
+    size_t low = 0, high = rewrite->edit_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (rewrite->edits[middle].now_start <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 ? &rewrite->edits[low - 1] : NULL;
 }
 
 uint32_t rewrite_position(const void *context, uint32_t position)
 {
-    const struct rewrite *rewrite = context;
-    const struct statement_edit *edit = NULL;
+    const struct statement_edit *edit;
     uint32_t at = position - 1;
 
     if (position == 0)
         return 0;
-    for (size_t i = 0; i < rewrite->edit_count && rewrite->edits[i].now_start <= at; i++)
-        edit = &rewrite->edits[i];
+    edit = edit_before(context, at);
     if (edit == NULL)
         return position;
     /* Inside a call of ours there is nothing the client wrote: its statement's beginning. */
@@ -80,14 +104,6 @@ static bool is_full(size_t count)
     return (count & (count - 1)) == 0;
 }
 
-static void add_call(struct rewrite *rewrite, enum ddlx_kind kind)
-{
-    if (is_full(rewrite->call_count))
-        rewrite->calls =
-            mem_resize(rewrite->calls, (rewrite->call_count * 2 + 1) * sizeof rewrite->calls[0]);
-    rewrite->calls[rewrite->call_count++].kind = kind;
-}
-
 static void add_edit(struct rewrite *rewrite, struct statement_edit edit)
 {
     if (is_full(rewrite->edit_count))
@@ -99,7 +115,7 @@ static void add_edit(struct rewrite *rewrite, struct statement_edit edit)
 static void copy_until(struct writer *writer, size_t end)
 {
     struct bytes piece = bytes_of(writer->text.data + writer->copied, end - writer->copied);
-    uint32_t count = (uint32_t)encoding_count(writer->encoding, piece);
+    uint32_t count = (uint32_t)encoding_count(writer->characters, piece);
 
     buffer_append(&writer->rewrite->text, piece);
     writer->copied = end;
@@ -111,7 +127,7 @@ static void replace(struct writer *writer, const struct scan_statement *statemen
                     const struct ddlx_command *command)
 {
     struct rewrite *rewrite = writer->rewrite;
-    struct statement_edit edit;
+    struct statement_edit edit = {.kind = command->kind, .statement = writer->statement};
     size_t begin;
 
     copy_until(writer, statement->start);
@@ -120,30 +136,37 @@ static void replace(struct writer *writer, const struct scan_statement *statemen
 
     begin = buffer_len(&rewrite->text);
     ddlx_append_call(&rewrite->text, writer->text, command);
-    writer->now +=
-        (uint32_t)encoding_count(writer->encoding, bytes_skip(buffer_peek(&rewrite->text), begin));
+    writer->now += (uint32_t)encoding_count(writer->characters,
+                                            bytes_skip(buffer_peek(&rewrite->text), begin));
     writer->was +=
-        (uint32_t)encoding_count(writer->encoding, bytes_of(writer->text.data + statement->start,
-                                                            statement->end - statement->start));
+        (uint32_t)encoding_count(writer->characters, bytes_of(writer->text.data + statement->start,
+                                                              statement->end - statement->start));
     writer->copied = statement->end;
 
     edit.was_end = writer->was;
     edit.now_end = writer->now;
     add_edit(rewrite, edit);
-    add_call(rewrite, command->kind);
+}
+
+/* Whether a character of several bytes could end in a backslash, if client_encoding were another
+ * one by the time the server reads the text. No other ASCII byte that such a character may end in
+ * means anything to the scanner. */
+static bool may_hide_backslash(struct bytes text)
+{
+    for (size_t i = 0; i + 1 < text.len; i++)
+        if (text.data[i] >= 0x80 && text.data[i + 1] == '\\')
+            return true;
+    return false;
 }
 
 /* Whether the text might be read otherwise than we did. */
 static bool is_ambiguous(const struct scanner *scanner, const struct statement_settings *settings)
 {
+    if (scanner->saw_vertical_tab)
+        return true;
     if (settings->settled)
         return false;
-    if (scanner->saw_backslash)
-        return true;
-    for (size_t i = 0; i < scanner->text.len; i++)
-        if (scanner->text.data[i] >= 0x80)
-            return true;
-    return false;
+    return scanner->saw_backslash || may_hide_backslash(scanner->text);
 }
 
 static void examine_statements(struct writer *writer, struct scanner *scanner)
@@ -154,14 +177,13 @@ static void examine_statements(struct writer *writer, struct scanner *scanner)
         struct ddlx_command command = ddlx_parse(scanner, &statement);
         if (command.kind != DDLX_NONE)
             replace(writer, &statement, &command);
-        else if (scan_is_word(scanner->text, statement.first, "call"))
-            add_call(writer->rewrite, DDLX_NONE);
+        writer->statement++;
     }
 }
 
 struct rewrite *statement_examine(struct bytes text, const struct statement_settings *settings)
 {
-    struct writer writer = {.text = text, .encoding = settings->encoding};
+    struct writer writer = {.text = text, .characters = settings->characters};
     struct scanner scanner;
 
     if (settings->encoding == ENCODING_AMBIGUOUS ||
@@ -184,9 +206,46 @@ struct rewrite *statement_examine(struct bytes text, const struct statement_sett
     return NULL;
 }
 
+static bool is_one_of(struct bytes text, struct scan_token token, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (scan_is_word(text, token, *words))
+            return true;
+    return false;
+}
+
+bool statement_mentions_ddlx(struct bytes text)
+{
+    static const char *const before[] = {"enable", "disable", NULL};
+    static const char *const after[] = {"enable", "disable",  "grant",  "revoke",
+                                        "assign", "unassign", "sqlite", NULL};
+
+    for (;;) {
+        size_t at = bytes_find_ignoring_case(text, "electric");
+        struct scanner scanner;
+        size_t word = at;
+
+        if (at == text.len)
+            return false;
+        /* The word in front: back over blanks, then over letters. */
+        while (word > 0 && strchr(" \t\r\n", text.data[word - 1]) != NULL)
+            word--;
+        while (word > 0 && isalpha(text.data[word - 1]))
+            word--;
+        scanner_init(&scanner, bytes_skip(text, word), true);
+        if (is_one_of(scanner.text, scanner_next(&scanner), before))
+            return true;
+        scanner_init(&scanner, bytes_skip(text, at + strlen("electric")), true);
+        if (is_one_of(scanner.text, scanner_next(&scanner), after))
+            return true;
+        text = bytes_skip(text, at + strlen("electric"));
+    }
+}
+
 void statement_job_run(struct statement_job *job)
 {
     job->rewrite = statement_examine(job->text, &job->settings);
+    job->mentions_ddlx = job->rewrite == NULL && statement_mentions_ddlx(job->text);
 }
 
 void statement_job_free(struct statement_job *job)

@@ -10,20 +10,17 @@
 /* What the text means depends on. */
 struct statement_settings {
     bool standard_conforming_strings;
-    enum encoding encoding;
+    enum encoding encoding;   /* of the bytes */
+    enum encoding characters; /* by which Postgres counts positions */
     /* No statement is under way that could still change the two above: the text will be read by the
      * server with just these settings. */
     bool settled;
 };
 
-/* A statement of the text whose answer is the command tag CALL: `kind` says what to show instead;
- * DDLX_NONE for a CALL of the client's own. */
-struct statement_call {
-    enum ddlx_kind kind;
-};
-
-/* A statement that was replaced. In characters of the client's encoding, from 0. */
+/* A statement that was replaced. Positions in characters, from 0. */
 struct statement_edit {
+    enum ddlx_kind kind;
+    uint32_t statement;          /* which of the text's, from 0; empty ones do not count */
     uint32_t was_start, was_end; /* in the client's text */
     uint32_t now_start, now_end; /* in the text that is sent */
 };
@@ -41,10 +38,14 @@ void rewrite_release(struct rewrite *rewrite); /* NULL-safe */
 struct bytes rewrite_text(const struct rewrite *rewrite);
 void rewrite_forget_text(struct rewrite *rewrite);
 
-/* The `index`th CALL of the text; DDLX_NONE past the last. */
-enum ddlx_kind rewrite_call(const struct rewrite *rewrite, size_t index);
+/* What the `index`th statement of the text was; DDLX_NONE: it was not replaced. Each statement of a
+ * Query is answered by exactly one CommandComplete, or by an error that ends them all. */
+enum ddlx_kind rewrite_kind(const struct rewrite *rewrite, uint32_t index);
 /* Is a report_position: `context` is the rewrite. */
 uint32_t rewrite_position(const void *context, uint32_t position);
+
+/* Whether a text that was not rewritten reads as if DDLX stood somewhere in it. */
+bool statement_mentions_ddlx(struct bytes text);
 
 /* Texts longer than this are examined on a worker. */
 #define STATEMENT_INLINE_MAX ((size_t)32 * 1024)
@@ -56,6 +57,7 @@ struct statement_job {
     size_t message_len;
     struct bytes text;       /* inside `message` */
     struct rewrite *rewrite; /* the answer */
+    bool mentions_ddlx;      /* without a rewrite */
 };
 
 void statement_job_run(struct statement_job *job);

@@ -9,5 +9,6 @@ class Libpq(rig.DriverTest):
     steps = ("connect", "prepared", "electrify", "rollback", "refused", "recovery", "copy", "pipeline",
              "function call", "notify", "cancel", "large")
 
-    def command(self):
-        return [os.environ["LIBPQ_DRIVER"]]
+    @classmethod
+    def find_tools(cls):
+        cls.command = [os.environ["LIBPQ_DRIVER"]]

@@ -7,5 +7,6 @@ class NodePostgres(rig.DriverTest):
     steps = ("connect", "prepared", "electrify", "script", "rollback", "refused", "recovery", "copy", "queue", "notify",
              "large")
 
-    def command(self):
-        return tools.node("node_pg.mjs")
+    @classmethod
+    def find_tools(cls):
+        cls.command = tools.node("node_pg.mjs")

@@ -9,8 +9,9 @@ class Pgjdbc(rig.DriverTest):
     steps = ("connect", "prepared", "electrify", "rollback", "refused", "recovery", "copy", "pipeline", "cursor",
              "cancel", "simple")
 
-    def command(self):
-        return [*tools.java(), rig.driver("PgjdbcDriver.java")]
+    @classmethod
+    def find_tools(cls):
+        cls.command = [*tools.java(), rig.driver("PgjdbcDriver.java")]
 
     def variables(self, entrance):
         url = urlsplit(self.url(entrance))

@@ -7,5 +7,6 @@ class PostgresJs(rig.DriverTest):
     steps = ("connect", "prepared", "electrify", "script", "rollback", "refused", "recovery", "copy", "pipeline",
              "cursor", "notify", "cancel", "large")
 
-    def command(self):
-        return tools.node("postgres_js.mjs")
+    @classmethod
+    def find_tools(cls):
+        cls.command = tools.node("postgres_js.mjs")

@@ -7,5 +7,6 @@ class Psycopg(rig.DriverTest):
     steps = ("connect", "prepared", "electrify", "rollback", "refused", "recovery", "copy", "pipeline", "notify",
              "cancel", "large")
 
-    def command(self):
-        return [*tools.psycopg(), rig.driver("psycopg_driver.py")]
+    @classmethod
+    def find_tools(cls):
+        cls.command = [*tools.psycopg(), rig.driver("psycopg_driver.py")]

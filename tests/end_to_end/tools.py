@@ -43,7 +43,9 @@ def node(script):
     """The command that runs one of the Node.js drivers."""
     # Node.js looks for modules beside the script, so the script goes where they are.
     installed = os.path.join(_npm_project("node"), script)
-    shutil.copy(os.path.join(DRIVERS, "node", script), installed)
+    copy = f"{installed}.{os.getpid()}"
+    shutil.copy(os.path.join(DRIVERS, "node", script), copy)
+    os.replace(copy, installed)  # another run may be reading it
     return [shutil.which("node"), installed]
 
 

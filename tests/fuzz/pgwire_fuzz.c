@@ -27,7 +27,8 @@ static void rewrite_report(const struct pgwire_message *message)
     struct bytes in;
 
     buffer_init(&out, message->whole.len + 64);
-    report_rewrite(&out, message, report_is_ours(message->body), NULL, NULL);
+    report_rewrite(&out, message,
+                   &(struct report_edit){.ours = report_is_ours(message->body), .hint = "hint"});
     in = buffer_peek(&out);
     if (pgwire_decode(&in, &again) != STATUS_OK || in.len != 0)
         abort();

@@ -23,9 +23,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     settings.standard_conforming_strings = (data[0] & 1) != 0;
     settings.settled = (data[0] & 2) != 0;
     settings.encoding = (enum encoding)((data[0] >> 2) % (ENCODING_AMBIGUOUS + 1));
+    settings.characters = settings.encoding;
     rewrite = statement_examine(bytes_of(data + 1, size - 1), &settings);
     if (rewrite != NULL)
         check_positions(rewrite);
+    else
+        statement_mentions_ddlx(bytes_of(data + 1, size - 1));
     rewrite_release(rewrite);
     return 0;
 }

@@ -16,6 +16,8 @@ from tests.support.programs import Client, ProgramTest, Server, sanitized
 AT_ONCE = int(os.environ.get("SESSIONS_AT_ONCE", "500"))
 IN_TURN = int(os.environ.get("SESSIONS_IN_TURN", "400"))
 WARM_UP = 100
+# How many log in at the same time; the server keeps only 100 that have not given their password.
+BATCH = 50
 # KiB that a program may have gained over all the sessions that came and went.
 MEMORY_LIMIT = 1024
 
@@ -25,7 +27,7 @@ class ChurnTest(ProgramTest):
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(Cluster(auth="trust", settings={"max_connections": AT_ONCE + 20,
                                                                            "shared_buffers": "32MB"}))
-        cls.server = cls.start_once(Server(cls.cluster.url(), MAX_SESSIONS=AT_ONCE))
+        cls.server = cls.start_once(Server(cls.cluster.url(), MAX_SESSIONS=AT_ONCE, AUTH_TIMEOUT=60))
         cls.tunnel = cls.start_once(Client(cls.server.service))
 
     def wait_until_alone(self):
@@ -34,17 +36,24 @@ class ChurnTest(ProgramTest):
     def programs(self):
         return self.server, self.tunnel
 
+    def log_in(self, count):
+        """Sessions that log in side by side."""
+        batch = [wire.connect("127.0.0.1", self.tunnel.port, timeout=60) for _ in range(count)]
+        for session in batch:
+            self.addCleanup(session.close)
+            session.send(wire.startup({"user": "postgres", "database": "postgres"}))
+        for session in batch:
+            session.authenticate("postgres", self.server.password)
+        for session in batch:
+            session.receive_until("Z")
+        return batch
+
     def test_at_once(self):
         idle = {program.name: (program.file_descriptors(), program.memory()) for program in self.programs()}
         sessions = []
         started = time.monotonic()
-        for _ in range(AT_ONCE):
-            sessions.append(wire.connect("127.0.0.1", self.tunnel.port, timeout=60))
-            sessions[-1].send(wire.startup({"user": "postgres", "database": "postgres"}))
-        for session in sessions:
-            session.authenticate("postgres", self.server.password)
-        for session in sessions:
-            session.receive_until("Z")
+        while len(sessions) < AT_ONCE:
+            sessions += self.log_in(min(BATCH, AT_ONCE - len(sessions)))
         opened = time.monotonic() - started
         for i, session in enumerate(sessions):
             session.send(wire.query(f"SELECT {i}, pg_sleep(0.001)"))
@@ -54,6 +63,7 @@ class ChurnTest(ProgramTest):
             each = (program.memory() - idle[program.name][1]) / AT_ONCE
             print(f"{AT_ONCE} sessions at once, open after {opened:.1f} s: {program.name} {each:.1f} KiB each,"
                   f" {program.file_descriptors()} descriptors", file=sys.stderr)
+        self.assert_idle(*self.programs())
         for session in sessions:
             session.close()
         self.wait_until_alone()

@@ -138,6 +138,7 @@ class CopyTest(ProgramTest):
         while (now := self.memory()) != previous:
             previous = now
             time.sleep(0.3)
+        self.assert_idle(self.server, self.tunnel)
 
     def memory(self, field="VmRSS"):
         return {program.name: program.memory(field) for program in (self.server, self.tunnel)}

@@ -58,6 +58,18 @@ def play(script, connection, way, elsewhere):
     return answers
 
 
+def leave_as_new(connection, answers):
+    """Undoes what a script did to its session; False when the session is not to be trusted any more."""
+    connection.bytewise = False
+    if not answers[-1] or answers[-1][-1].type != "Z" or connection.buffered():
+        return False
+    try:
+        return all([one.tag() for one in connection.query(sql) if one.type == "C"] == [sql]
+                   for sql in ("ROLLBACK", "DISCARD ALL"))
+    except (wire.Closed, TimeoutError):
+        return False
+
+
 def receive(connection, until, count):
     """Messages as told; the end of the stream and silence become pseudo messages."""
     try:
@@ -182,6 +194,10 @@ class DifferentialTest(ProgramTest):
         assert len(set(names)) == len(names), "two scripts of one name"
         cls.references = {}
 
+    def setUp(self):
+        self.sessions = {}
+        self.addCleanup(lambda: [one.close() for one in self.sessions.values()])
+
     # -- entrances: each answers a Connection that has not begun, and the password it takes ------
 
     def direct(self):
@@ -262,10 +278,17 @@ class DifferentialTest(ProgramTest):
         return self.references[key]
 
     def answers(self, script, entrance, way):
-        connection, password = entrance()
-        with connection:
+        """Plays `script` on the session that the last script left, when it is as good as new."""
+        connection = self.sessions.pop((entrance, way), None)
+        if connection is None:
+            connection, password = entrance()
             connection.login(password, **LOGIN)
-            return play(script, connection, way, self.other.query)
+        answers = play(script, connection, way, self.other.query)
+        if way != GLUED and leave_as_new(connection, answers):
+            self.sessions[entrance, way] = connection
+        else:
+            connection.close()
+        return answers
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How a connection to the Postgres port begins: every kind of first packet, the password, the database."""
 
+import resource
 import socket
 import struct
 import time
@@ -330,11 +331,31 @@ class LimitTest(ProgramTest):
         wait_until(lambda: self.may_log_in(server), 10, "a session that ended to make room")
         self.assertEqual(sessions[1].value("SELECT 1"), "1")
 
+    def test_no_descriptors_left(self):
+        """Accepting pauses, the sessions there are go on, and nothing spins."""
+        cluster = self.enterContext(Cluster())
+        server = self.start(Server(cluster.url()))
+        session = wire.connect("127.0.0.1", server.pg_port, server.password)
+        self.addCleanup(session.close)
+        limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (server.file_descriptors() + 5, limits[1]))
+        crowd = [socket.create_connection(("127.0.0.1", port), 5)
+                 for port in [server.http_port] * 15 + [server.pg_port] * 15]
+        for sock in crowd:
+            self.addCleanup(sock.close)
+        self.assert_idle(server, seconds=1)
+        self.assertEqual(session.value("SELECT 1"), "1")
+        for sock in crowd:
+            sock.close()
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
+        wait_until(lambda: self.may_log_in(server), 10, "new sessions to be served again")
+        self.assertEqual(websocket.request(server.http_port, "/healthz").status, 200)
+
     def may_log_in(self, server):
         try:
             wire.connect("127.0.0.1", server.pg_port, server.password).close()
             return True
-        except wire.ServerError:
+        except (wire.ServerError, wire.Closed):
             return False
 
 

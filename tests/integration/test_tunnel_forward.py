@@ -559,24 +559,31 @@ class Many(TunnelTest):
 
 class Silence(TunnelTest):
     def test_pings_when_idle_and_gives_up_on_a_dead_path(self):
-        dead = threading.Event()
-
         def behave(peer):
             if peer is self.service.peers[0]:
                 peer.accept()
                 peer.receive_all(len(STARTUP))
                 peer.send(AUTHENTICATION_OK + READY)
                 peer.wait_close()  # answers nothing
-            else:
+            elif peer is self.service.peers[1]:
                 peer.accept()
                 while peer.receive():
                     pass
-            dead.set()
+            else:
+                peer.accept()
+                peer.send(b"go")
+                time.sleep(54)  # reads nothing, as a service whose database is busy
+                peer.send(b"done")
+                peer.wait_close()
 
         self.serve(behave)
         deaf = self.session()
         lively = self.dial()
         lively.sendall(b"x")
+        wait_until(lambda: len(self.service.peers) == 2, 5, "the second tunnel")
+        busy = self.dial()
+        receive(busy, 2)
+        busy.sendall(bytes(300000))
         started = time.monotonic()
         message = deaf.receive(timeout=60)
         self.assertEqual((message.type, message.fields()["C"]), ("E", "08006"))
@@ -587,3 +594,4 @@ class Silence(TunnelTest):
         lively.settimeout(0.2)
         with self.assertRaises(TimeoutError):
             lively.recv(1)
+        self.assertEqual(receive(busy, 4), b"done")

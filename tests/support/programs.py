@@ -25,6 +25,7 @@ from tests.support import wire
 from tests.support.process import spawn, wait_until
 
 START_TIMEOUT = 20
+LOG_LINES = int(os.environ.get("LOG_LINES", "30"))  # of each program, shown when a test fails
 STOP_TIMEOUT = 30
 SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error: |SUMMARY: \w+Sanitizer")
 
@@ -323,6 +324,13 @@ class ProgramTest(unittest.TestCase):
             for program in ended + running:
                 program.show_log()
 
+    def assert_idle(self, *programs, seconds=0.5):
+        """The programs sleep: nobody turns in circles around a socket that cannot be served."""
+        before = [program.cpu_seconds() for program in programs]
+        time.sleep(seconds)
+        for program, used in zip(programs, before):
+            self.assertLess(program.cpu_seconds() - used, seconds / 4, f"{program.name} burns time while idle")
+
     def start(self, program):
         """Enters `program` for this test; stopped, and its end checked, when the test is over."""
         return self.enterContext(program)
@@ -337,5 +345,5 @@ def _bad(result):
     return len(result.failures) + len(result.errors) if result is not None else 0
 
 
-def _tail(text, lines=30):
+def _tail(text, lines=LOG_LINES):
     return "".join(text.splitlines(keepends=True)[-lines:])

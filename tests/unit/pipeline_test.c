@@ -4,9 +4,12 @@
 #include "tests/support/suite.h"
 
 #include <stdio.h>
+#include <string.h>
 
-static const struct statement_settings utf8 = {
-    .standard_conforming_strings = true, .encoding = ENCODING_UTF8, .settled = true};
+static const struct statement_settings utf8 = {.standard_conforming_strings = true,
+                                               .encoding = ENCODING_UTF8,
+                                               .characters = ENCODING_UTF8,
+                                               .settled = true};
 
 static struct pipeline pipeline;
 
@@ -202,10 +205,79 @@ START_TEST(a_copy_that_fails_swallows_no_more_syncs)
 }
 END_TEST
 
+START_TEST(each_copy_of_a_query_has_its_own_end)
+{
+    pipeline_init(&pipeline);
+    sent(PGWIRE_QUERY, "", "");
+    sent(PGWIRE_COPY_DONE, "", "");
+    sent(PGWIRE_SYNC, "", "");
+    sent(PGWIRE_COPY_DONE, "", "");
+    sent_text(PGWIRE_QUERY, "", "ELECTRIC ENABLE a");
+    passes(PGWIRE_COPY_IN_RESPONSE);
+    passes(PGWIRE_COMMAND_COMPLETE);
+    passes(PGWIRE_COPY_IN_RESPONSE);
+    passes(PGWIRE_COMMAND_COMPLETE);
+    ready('I');
+    call_shows("ELECTRIC ENABLE");
+    pipeline_clear(&pipeline);
+}
+END_TEST
+
+START_TEST(a_malformed_flush_skips_to_sync)
+{
+    pipeline_init(&pipeline);
+    pipeline_sent(&pipeline, &(struct plan_message){.type = PGWIRE_FLUSH, .malformed = true});
+    sent(PGWIRE_QUERY, "", "");
+    sent(PGWIRE_SYNC, "", "");
+    passes(PGWIRE_ERROR_RESPONSE);
+    ready('I');
+    ck_assert_uint_eq(pipeline.count, 0);
+    pipeline_clear(&pipeline);
+}
+END_TEST
+
+START_TEST(names_are_compared_as_far_as_postgres_does)
+{
+    static const char prefix[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    char parsed[70], bound[70];
+
+    snprintf(parsed, sizeof parsed, "%sx", prefix);
+    snprintf(bound, sizeof bound, "%sy", prefix);
+    ck_assert_uint_eq(strlen(prefix), 63);
+    pipeline_init(&pipeline);
+    sent_text(PGWIRE_PARSE, parsed, "ELECTRIC ENABLE a");
+    sent(PGWIRE_BIND, bound, "");
+    sent(PGWIRE_EXECUTE, "", "");
+    passes(PGWIRE_PARSE_COMPLETE);
+    passes(PGWIRE_BIND_COMPLETE);
+    call_shows("ELECTRIC ENABLE");
+    pipeline_clear(&pipeline);
+}
+END_TEST
+
+START_TEST(a_portal_outlives_the_statement_that_made_room_for_it)
+{
+    char name[16];
+
+    pipeline_init(&pipeline);
+    for (int i = 0; i < NAMES_MAX; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        sent_text(PGWIRE_PARSE, name, "ELECTRIC ENABLE a");
+        passes(PGWIRE_PARSE_COMPLETE);
+    }
+    sent(PGWIRE_BIND, "s0", "p");
+    sent(PGWIRE_EXECUTE, "", "p");
+    passes(PGWIRE_BIND_COMPLETE);
+    call_shows("ELECTRIC ENABLE");
+    pipeline_clear(&pipeline);
+}
+END_TEST
+
 START_TEST(a_ready_too_many_does_not_shift_the_plan)
 {
     pipeline_init(&pipeline);
     sent_text(PGWIRE_QUERY, "", "ELECTRIC ENABLE a");
+    ready('I');
     ready('I');
     call_shows("ELECTRIC ENABLE");
     ready('I');
@@ -298,6 +370,9 @@ SUITE("pipeline", TEST(calls_of_a_query_are_tagged_in_order),
       TEST(after_an_error_everything_up_to_sync_is_dropped),
       TEST(a_failed_query_does_not_skip_what_follows), TEST(syncs_inside_a_copy_are_swallowed),
       TEST(syncs_behind_an_early_copy_done_count), TEST(a_copy_that_fails_swallows_no_more_syncs),
+      TEST(each_copy_of_a_query_has_its_own_end), TEST(a_malformed_flush_skips_to_sync),
+      TEST(names_are_compared_as_far_as_postgres_does),
+      TEST(a_portal_outlives_the_statement_that_made_room_for_it),
       TEST(a_ready_too_many_does_not_shift_the_plan), TEST(portals_end_with_their_transaction),
       TEST(answers_to_hidden_messages_are_hidden), TEST(settings_are_open_until_ready_reports_them),
       TEST(the_plan_is_bounded), TEST(names_are_bounded))

@@ -53,6 +53,8 @@ static const struct {
      "END|x"},
     {"CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC CALL a(); END; x",
      "CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC CALL a(); END|x"},
+    {"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1 AS case, t.end FROM t; END; x",
+     "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1 AS case, t.end FROM t; END|x"},
     {"BEGIN; END; x", "BEGIN|END|x"},
     {"SELECT 'unterminated; x", "SELECT 'unterminated; x"},
     {"SELECT $$ unterminated; x", "SELECT $$ unterminated; x"},

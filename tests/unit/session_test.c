@@ -633,6 +633,73 @@ START_TEST(a_drain_tells_the_client_why)
 }
 END_TEST
 
+START_TEST(a_drain_in_the_middle_of_a_message_waits_for_its_end)
+{
+    struct error error;
+
+    byte_by_byte = _i;
+    begin_ready();
+    from_server(LITERAL("D\0\0\0\x08"
+                        "ab"));
+    buffer_clear(&host.client);
+    error_set(&error, STATUS_CLOSED, "57P01", "the reason");
+    session_terminate(session, &error);
+    ck_assert_str_eq(host.closed, "");
+    ck_assert_uint_eq(host.timer, 2000);
+    from_server(LITERAL("cdD\0\0\0\x08"
+                        "abcd"));
+    ck_assert(bytes_starts_with(buffer_peek(&host.client), "cdE"));
+    ck_assert(client_got_text("C57P01"));
+    ck_assert_str_eq(host.closed, "the reason");
+    end();
+    begin_ready();
+    from_server(LITERAL("D\0\0\0\x08"
+                        "ab"));
+    session_terminate(session, &error);
+    session_timer(session);
+    ck_assert_str_eq(host.closed, "the reason");
+    end();
+}
+END_TEST
+
+START_TEST(a_transparent_session_is_framed_all_the_same)
+{
+    static const char fatal[] = "E\0\0\0\x16SFATAL\0VFATAL\0Mx\0\0";
+
+    byte_by_byte = _i;
+    begin();
+    START("user\0transparent\0database\0main\0");
+    answer_md5("secret", "transparent");
+    upstream_ready_with(false);
+    buffer_clear(&host.client);
+    send_query("ELECTRIC ENABLE t");
+    upstream_got(LITERAL("Q\0\0\0\x16"
+                         "ELECTRIC ENABLE t\0"));
+    from_server(bytes_of(fatal, sizeof fatal - 1));
+    client_got(bytes_of(fatal, sizeof fatal - 1));
+    session_upstream_end(session);
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    ck_assert_str_ne(host.closed, "");
+    end();
+}
+END_TEST
+
+START_TEST(junk_does_not_hasten_the_answer_to_a_wrong_password)
+{
+    char junk[1024] = {0};
+
+    byte_by_byte = false;
+    begin();
+    START("user\0me\0database\0main\0");
+    answer_md5("wrong", "me");
+    for (int i = 0; i < 100; i++)
+        from_client(bytes_of(junk, sizeof junk));
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    ck_assert_str_eq(host.closed, "");
+    end();
+}
+END_TEST
+
 START_TEST(silence_before_login_has_its_deadline)
 {
     begin();
@@ -666,4 +733,7 @@ SUITE("session", LOOP(encryption_is_declined_once_each, 0, 2),
       TEST(a_session_may_end_while_its_text_is_examined),
       LOOP(upstreams_loss_is_told_at_a_message_boundary, 0, 2),
       LOOP(the_end_after_terminate_is_no_loss, 0, 2), TEST(a_drain_tells_the_client_why),
+      LOOP(a_drain_in_the_middle_of_a_message_waits_for_its_end, 0, 2),
+      LOOP(a_transparent_session_is_framed_all_the_same, 0, 2),
+      TEST(junk_does_not_hasten_the_answer_to_a_wrong_password),
       TEST(silence_before_login_has_its_deadline))

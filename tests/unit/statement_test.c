@@ -5,8 +5,10 @@
 
 #include <string.h>
 
-static const struct statement_settings utf8 = {
-    .standard_conforming_strings = true, .encoding = ENCODING_UTF8, .settled = true};
+static const struct statement_settings utf8 = {.standard_conforming_strings = true,
+                                               .encoding = ENCODING_UTF8,
+                                               .characters = ENCODING_UTF8,
+                                               .settled = true};
 
 static struct rewrite *examine(const char *sql, const struct statement_settings *settings)
 {
@@ -68,16 +70,17 @@ START_TEST(ddlx_becomes_a_call_and_nothing_else_changes)
 }
 END_TEST
 
-START_TEST(calls_are_listed_in_the_order_of_their_answers)
+START_TEST(replaced_statements_are_known_by_their_number)
 {
     struct rewrite *rewrite =
-        examine("CALL mine(); ELECTRIC ENABLE a; SELECT 1; ELECTRIC DISABLE b; CALL mine()", &utf8);
+        examine(";EXECUTE s;; ELECTRIC ENABLE a; SELECT 1; ELECTRIC DISABLE b; CALL mine()", &utf8);
 
-    ck_assert_int_eq(rewrite_call(rewrite, 0), DDLX_NONE);
-    ck_assert_int_eq(rewrite_call(rewrite, 1), DDLX_ENABLE);
-    ck_assert_int_eq(rewrite_call(rewrite, 2), DDLX_DISABLE);
-    ck_assert_int_eq(rewrite_call(rewrite, 3), DDLX_NONE);
-    ck_assert_int_eq(rewrite_call(rewrite, 4), DDLX_NONE);
+    ck_assert_int_eq(rewrite_kind(rewrite, 0), DDLX_NONE);
+    ck_assert_int_eq(rewrite_kind(rewrite, 1), DDLX_ENABLE);
+    ck_assert_int_eq(rewrite_kind(rewrite, 2), DDLX_NONE);
+    ck_assert_int_eq(rewrite_kind(rewrite, 3), DDLX_DISABLE);
+    ck_assert_int_eq(rewrite_kind(rewrite, 4), DDLX_NONE);
+    ck_assert_int_eq(rewrite_kind(rewrite, 5), DDLX_NONE);
     rewrite_release(rewrite);
 }
 END_TEST
@@ -118,10 +121,39 @@ START_TEST(what_depends_on_settings_under_way_is_left_alone)
 
     settings.settled = false;
     ck_assert_ptr_null(examine("SELECT 'a\\'; ELECTRIC ENABLE t", &settings));
-    ck_assert_ptr_null(examine("SELECT '\xc3\xa4'; ELECTRIC ENABLE t", &settings));
+    ck_assert_ptr_null(examine("SELECT E'\xc3\xa4\\''; ELECTRIC ENABLE t", &settings));
     rewrite = examine("SELECT E'a\\''; ELECTRIC ENABLE t", &settings);
     ck_assert_ptr_nonnull(rewrite);
     rewrite_release(rewrite);
+    rewrite = examine("-- f\xc3\xbcr alle\nELECTRIC ENABLE t", &settings);
+    ck_assert_ptr_nonnull(rewrite);
+    rewrite_release(rewrite);
+}
+END_TEST
+
+START_TEST(a_vertical_tab_outside_of_literals_is_left_to_the_server)
+{
+    struct rewrite *rewrite = examine("SELECT '\v'; ELECTRIC ENABLE t", &utf8);
+
+    ck_assert_ptr_nonnull(rewrite);
+    rewrite_release(rewrite);
+    ck_assert_ptr_null(examine("SELECT \v 1; ELECTRIC ENABLE t", &utf8));
+    ck_assert_ptr_null(examine("SELECT E'a' \v\n '\\'; ELECTRIC ENABLE t; --'", &utf8));
+}
+END_TEST
+
+START_TEST(texts_that_mean_ddlx_are_told_from_others)
+{
+    static const char *const mention[] = {"ALTER TABLE t ADD c int, ENABLE ELECTRIC",
+                                          "DO $$ ALTER TABLE t disable\n electric $$",
+                                          "electric grant all on t", "ELECTRIC -- x\n ENABLE"};
+    static const char *const others[] = {"SELECT 1 FROM elt a electric", "SELECT electric, enable",
+                                         "SELECT 1", "SELECT enabled electric", "electric"};
+
+    for (size_t i = 0; i < sizeof mention / sizeof mention[0]; i++)
+        ck_assert_msg(statement_mentions_ddlx(bytes_of_string(mention[i])), "%s", mention[i]);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        ck_assert_msg(!statement_mentions_ddlx(bytes_of_string(others[i])), "%s", others[i]);
 }
 END_TEST
 
@@ -154,7 +186,9 @@ START_TEST(characters_are_counted_by_encoding)
 END_TEST
 
 SUITE("statement", LOOP(ddlx_becomes_a_call_and_nothing_else_changes, 0, REWRITES),
-      TEST(calls_are_listed_in_the_order_of_their_answers),
+      TEST(replaced_statements_are_known_by_their_number),
       TEST(positions_point_into_the_text_the_client_wrote),
       TEST(what_depends_on_settings_under_way_is_left_alone),
-      TEST(ambiguous_encodings_are_left_alone), TEST(characters_are_counted_by_encoding))
+      TEST(a_vertical_tab_outside_of_literals_is_left_to_the_server),
+      TEST(texts_that_mean_ddlx_are_told_from_others), TEST(ambiguous_encodings_are_left_alone),
+      TEST(characters_are_counted_by_encoding))

@@ -369,7 +369,7 @@ def sessions():
     yield script("notification from elsewhere", query("LISTEN here"), Elsewhere("NOTIFY here, 'one'", "A"),
                  Elsewhere("NOTIFY here, 'ALTER TABLE items ENABLE ELECTRIC'", "A"), query("SELECT 1"))
     yield script("notification waits for the end of a transaction", query("LISTEN here"), query("BEGIN"),
-                 Elsewhere("NOTIFY here, 'one'", ""), query("SELECT 1"), step(query("COMMIT"), until="A"), query("SELECT 1"))
+                 Elsewhere("NOTIFY here, 'one'", ""), query("SELECT 1"), query("COMMIT"), query("SELECT 1"))
     yield script("own and foreign notifications", query("LISTEN here; NOTIFY here, 'own'"),
                  Elsewhere("NOTIFY here", "A"), query("NOTIFY here, 'own again'"))
     yield script("parameter status from elsewhere", query("SHOW work_mem"),

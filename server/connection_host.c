@@ -1,0 +1,199 @@
+/* What a session asks of its connection: bytes, flow control, Postgres, cancels, workers. */
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "server/channel.h"
+#include "server/connection_state.h"
+#include "server/proxy/statement.h"
+#include "server/proxy/upstream.h"
+#include "server/worker.h"
+
+/* A statement job and whose it is. */
+struct examination {
+    struct worker_job job;
+    struct connection *connection;
+    struct statement_job *statement;
+};
+
+static void host_send_client(void *host, struct bytes data)
+{
+    struct connection *connection = host;
+
+    if (connection->client == NULL)
+        return;
+    connection->bytes_down += data.len;
+    stream_send(connection->client, data);
+    if (stream_queued(connection->client) >= STREAM_QUEUE_HIGH && connection->channel != NULL)
+        stream_pause(connection->channel, true);
+}
+
+static void host_send_upstream(void *host, struct bytes data)
+{
+    struct connection *connection = host;
+
+    if (connection->channel == NULL)
+        return;
+    stream_send(connection->channel, data);
+    if (stream_queued(connection->channel) >= STREAM_QUEUE_HIGH) {
+        connection->upstream_is_full = true;
+        connection_update_client_pause(connection);
+    }
+}
+
+static bool host_upstream_is_full(void *host)
+{
+    const struct connection *connection = host;
+
+    return connection->upstream_is_full;
+}
+
+static void host_finish_upstream(void *host)
+{
+    struct connection *connection = host;
+
+    if (connection->channel != NULL)
+        stream_finish(connection->channel);
+}
+
+static void host_pause_client(void *host, bool paused)
+{
+    struct connection *connection = host;
+
+    connection->session_pauses_client = paused;
+    connection_update_client_pause(connection);
+}
+
+static void connect_failed(struct connection *connection, const struct error *error)
+{
+    log_warn(&connection->log, "%s", error->message);
+    connection_enter(connection);
+    session_upstream_failed(connection->session, error);
+    connection_leave(connection);
+}
+
+static void on_connected(void *owner, const struct error *error)
+{
+    struct connection *connection = owner;
+    struct upstream *upstream = connection->upstream;
+    struct error no_watch;
+
+    if (error == NULL) {
+        connection->channel =
+            channel_new(connection->server->loop, upstream_socket(upstream), upstream_ssl(upstream),
+                        CHANNEL_BORROWS_SOCKET, &connection_upstream_events, connection);
+        if (connection->channel == NULL) {
+            (void)error_set(&no_watch, STATUS_SYSTEM, "53000", "the server is out of resources");
+            error = &no_watch;
+        }
+    }
+    if (error != NULL) {
+        connect_failed(connection, error);
+        return;
+    }
+    connection_enter(connection);
+    session_upstream_ready(connection->session, upstream_session(upstream));
+    connection_leave(connection);
+}
+
+static void host_connect(void *host, const struct session_target *target)
+{
+    struct connection *connection = host;
+    struct server *server = connection->server;
+
+    log_debug(&connection->log, "%s connects to Postgres (%s)", target->user,
+              session_mode_name(target->mode));
+    connection->not_ready = control_obstacle(server->control) != NULL;
+    if (connection->not_ready)
+        return; /* the answer must not be given within this call */
+    connection->upstream =
+        upstream_open(server->workers, server->settings, control_cancel_key(server->control),
+                      target, on_connected, connection);
+}
+
+void connection_on_cancelled(struct control_waiter *waiter)
+{
+    struct connection *connection = lws_container_of(waiter, struct connection, cancelled);
+
+    connection->cancelling = false;
+    connection_settle(connection);
+}
+
+static void host_cancel(void *host, uint32_t pid, struct bytes key)
+{
+    struct connection *connection = host;
+
+    connection->cancelled.on_answer = connection_on_cancelled;
+    connection->cancelling =
+        control_cancel(connection->server->control, pid, key, &connection->cancelled);
+}
+
+static void run_examination(struct worker_job *job)
+{
+    statement_job_run(((struct examination *)job)->statement);
+}
+
+static void examination_done(struct worker_job *job)
+{
+    struct examination *examination = (struct examination *)job;
+    struct connection *connection = examination->connection;
+
+    connection->examination = NULL;
+    connection_enter(connection);
+    session_job_done(connection->session, examination->statement);
+    free(examination);
+    connection_leave(connection);
+}
+
+static void host_defer(void *host, struct statement_job *statement)
+{
+    struct connection *connection = host;
+    struct examination *examination = mem_new(sizeof(*examination));
+
+    examination->job = (struct worker_job){.run = run_examination, .done = examination_done};
+    examination->connection = connection;
+    examination->statement = statement;
+    connection->examination = examination;
+    worker_pool_submit(connection->server->workers, &examination->job);
+}
+
+static void host_set_timer(void *host, unsigned long ms)
+{
+    struct connection *connection = host;
+
+    if (ms > 0)
+        loop_timer_set(connection->server->loop, &connection->timer, ms);
+    else
+        loop_timer_stop(&connection->timer);
+}
+
+static void host_authenticated(void *host, bool success)
+{
+    struct connection *connection = host;
+
+    if (success)
+        connection_count_ready(connection);
+    else
+        log_warn(&connection->log, "wrong password");
+}
+
+static void host_close(void *host, const char *reason)
+{
+    struct connection *connection = host;
+
+    connection_note(connection, reason);
+    connection->closing = true;
+}
+
+const struct session_host connection_host = {
+    .send_client = host_send_client,
+    .send_upstream = host_send_upstream,
+    .upstream_is_full = host_upstream_is_full,
+    .finish_upstream = host_finish_upstream,
+    .pause_client = host_pause_client,
+    .connect = host_connect,
+    .cancel = host_cancel,
+    .defer = host_defer,
+    .set_timer = host_set_timer,
+    .authenticated = host_authenticated,
+    .close = host_close,
+};
