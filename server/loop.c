@@ -70,6 +70,10 @@ static int on_epoll_readable(struct lws *wsi, enum lws_callback_reasons reason, 
     return 0;
 }
 
+/* Our WebSockets watch over their peers themselves (watchdog.c). The library sees none of their bytes:
+ * by its default it would ping into them after 300 s and hang up after 310 s. */
+static const lws_retry_bo_t no_idle_policy = {.secs_since_valid_hangup = 0};
+
 static enum status create_context(struct loop *loop, const struct loop_http *http,
                                   struct error *error)
 {
@@ -83,6 +87,7 @@ static enum status create_context(struct loop *loop, const struct loop_http *htt
         .timeout_secs = http->header_timeout_s,
         .timeout_secs_ah_idle = http->header_timeout_s,
         .keepalive_timeout = (int)http->idle_timeout_s,
+        .retry_and_idle_policy = &no_idle_policy,
     };
 
     lws_set_log_level(LLL_ERR | LLL_WARN | (log_enabled(LOG_DEBUG) ? LLL_NOTICE : 0),

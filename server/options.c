@@ -56,16 +56,20 @@ static bool check_pg_proxy_port(const char *value, struct error *error)
     return false;
 }
 
+/* libpq's own words quote what it could not read, which may be a part of the password: only what is
+ * said of a query parameter's name is passed on. */
 static bool check_database_url(const char *value, struct error *error)
 {
+    static const char about_name[] = "invalid URI query parameter:";
     char *why = NULL;
     PQconninfoOption *parsed = PQconninfoParse(value, &why);
 
-    if (parsed == NULL) {
-        size_t len = why != NULL ? strcspn(why, "\n") : 0;
-
-        (void)error_set(error, STATUS_USAGE, "22023", "%.*s", (int)len, why != NULL ? why : "");
-    }
+    if (parsed == NULL && why != NULL && strncmp(why, about_name, sizeof about_name - 1) == 0)
+        (void)error_set(error, STATUS_USAGE, "22023", "%.*s", (int)strcspn(why, "\n"), why);
+    else if (parsed == NULL)
+        (void)error_set(error, STATUS_USAGE, "22023",
+                        "not a connection URI that libpq understands; special characters in the "
+                        "user and the password must be percent-encoded");
     PQfreemem(why);
     PQconninfoFree(parsed);
     return parsed != NULL;
