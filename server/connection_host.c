@@ -107,7 +107,7 @@ static void host_connect(void *host, const struct session_target *target)
         return; /* the answer must not be given within this call */
     connection->upstream =
         upstream_open(server->workers, server->settings, control_cancel_key(server->control),
-                      target, on_connected, connection);
+                      control_proxied_token(server->control), target, on_connected, connection);
 }
 
 void connection_on_cancelled(struct control_waiter *waiter)

@@ -114,6 +114,13 @@ static const struct option_spec rows[] = {
      .value_name = "NAMES",
      .help = "scratch databases that clients may name, comma-separated; a trailing * matches any "
              "rest"},
+    {.flag = "capture",
+     .variable = "CAPTURE",
+     .type = OPTION_BOOL,
+     .preset = "false",
+     .offset = FIELD(capture),
+     .help = "capture changes of electrified tables and refuse those that clients could not follow "
+             "(experimental)"},
     {.variable = "PG_PROXY_PASSWORD",
      .type = OPTION_SECRET,
      .offset = FIELD(password),

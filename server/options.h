@@ -17,6 +17,7 @@ struct server_settings {
     bool require_ssl_given; /* set by hand: then it overrules the URL's sslmode */
     bool upstream_ipv6;
     char *shadow_databases;
+    bool capture;
     /* Entrances */
     char *listen;
     bool listen_ipv6;

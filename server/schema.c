@@ -30,6 +30,7 @@ struct state {
     char owner[64];          /* the schema's, in whatever bytes the server keeps its names */
     size_t steps;            /* how many have run */
     char functions_hash[65]; /* of the functions installed */
+    bool capture;            /* changes are captured */
 };
 
 /* -- what is installed ----------------------------------------------------------------------------
@@ -76,7 +77,8 @@ static enum status read_progress(PGconn *conn, struct state *state, struct error
         "SELECT (SELECT coalesce(max(number), 0) FROM electric.steps),"
         " (SELECT value::text FROM electric.settings WHERE name = 'functions'),"
         " coalesce((SELECT value::text FROM electric.settings WHERE name = 'product'), '')"
-        "     = 'electric-tunnel'",
+        "     = 'electric-tunnel',"
+        " EXISTS (SELECT FROM electric.settings WHERE name = 'mode' AND value::text <> 'off')",
         NULL, reading, &rows, error);
 
     if (status != STATUS_OK)
@@ -85,6 +87,7 @@ static enum status read_progress(PGconn *conn, struct state *state, struct error
     schema_copy_field(state->functions_hash, sizeof(state->functions_hash), rows, 0, 1);
     if (!schema_is_true(rows, 2))
         state->presence = SCHEMA_FOREIGN;
+    state->capture = schema_is_true(rows, 3);
     PQclear(rows);
     return STATUS_OK;
 }
@@ -186,7 +189,7 @@ static enum status run_functions(PGconn *conn, struct error *error)
 }
 
 /* Inside the transaction, behind the lock: another server may have been faster. */
-static enum status upgrade(PGconn *conn, struct error *error)
+static enum status upgrade(PGconn *conn, bool capture, struct error *error)
 {
     struct state state;
     enum status status =
@@ -195,11 +198,17 @@ static enum status upgrade(PGconn *conn, struct error *error)
 
     if (status == STATUS_OK)
         status = read_state(conn, &state, error);
-    if (status != STATUS_OK || is_current(&state))
+    if (status == STATUS_OK && !is_current(&state)) {
+        status = run_steps(conn, state.steps, error);
+        /* A step may need functions replaced even when their texts are the same. */
+        if (status == STATUS_OK)
+            status = run_functions(conn, error);
+    }
+    if (status != STATUS_OK)
         return status;
-    status = run_steps(conn, state.steps, error);
-    /* A step may need functions replaced even when their texts are the same. */
-    return status == STATUS_OK ? run_functions(conn, error) : status;
+    return schema_run(
+        conn, capture ? "SELECT electric.set_capture(true)" : "SELECT electric.set_capture(false)",
+        capture ? "switch capture on" : "switch capture off", error);
 }
 
 /* A standby shows what its primary has installed; on its own it can install nothing. */
@@ -222,7 +231,7 @@ static enum status refuse_standby(PGconn *conn, struct error *error)
     return STATUS_UNAVAILABLE;
 }
 
-enum status schema_install(PGconn *conn, struct error *error)
+enum status schema_install(PGconn *conn, bool capture, struct error *error)
 {
     static const char beginning[] = "begin installing the schema electric";
     struct state state;
@@ -231,7 +240,7 @@ enum status schema_install(PGconn *conn, struct error *error)
     if (status == STATUS_OK)
         status = read_state(conn, &state, error);
     roll_back(conn);
-    if (status != STATUS_OK || is_current(&state))
+    if (status != STATUS_OK || (is_current(&state) && state.capture == capture))
         return status;
 
     status = refuse_standby(conn, error);
@@ -239,7 +248,7 @@ enum status schema_install(PGconn *conn, struct error *error)
         return status;
     status = schema_run(conn, BEGIN_SCRIPT("READ WRITE"), beginning, error);
     if (status == STATUS_OK)
-        status = upgrade(conn, error);
+        status = upgrade(conn, capture, error);
     if (status == STATUS_OK)
         status = schema_run(conn, "COMMIT", "install the schema electric", error);
     if (status != STATUS_OK)
@@ -320,16 +329,19 @@ enum status schema_read_settings(PGconn *conn, struct schema_settings *settings,
     return status;
 }
 
-enum status schema_prepare(PGconn *conn, struct schema_server *server,
+enum status schema_prepare(PGconn *conn, bool capture, struct schema_server *server,
                            struct schema_settings *settings, struct error *error)
 {
     enum status status = schema_check_server(conn, server, error);
 
     if (status != STATUS_OK)
         return status;
-    status = schema_install(conn, error);
-    /* A restored database has other oids than those noted in it; does nothing otherwise. */
-    if (status == STATUS_OK && !server->standby)
+    status = schema_install(conn, capture, error);
+    /* A restored database has other oids than those noted in it; does nothing otherwise.
+     * Where nothing is captured only enabling and disabling need them, and they look for
+     * themselves.
+     */
+    if (status == STATUS_OK && capture && !server->standby)
         status = schema_run(conn, "CALL electric.rebase()", "rebase the schema electric", error);
     if (status == STATUS_OK)
         status = schema_read_settings(conn, settings, error);

@@ -40,15 +40,18 @@ enum status schema_check_server(PGconn *conn, struct schema_server *server, stru
 
 /* Installs the schema or brings it up to date, in one transaction under a lock, so that servers may
  * start together. Nothing is written when it is current. Refuses a schema `electric` that something
- * else made, one that belongs to another role, and one that a newer program has upgraded. */
-enum status schema_install(PGconn *conn, struct error *error);
+ * else made, one that belongs to another role, and one that a newer program has upgraded.
+ *
+ * `capture` switches on what captures changes of electrified tables, or off: then no event trigger
+ * is there. Of servers that differ in it the last one started decides. */
+enum status schema_install(PGconn *conn, bool capture, struct error *error);
 
 enum status schema_read_settings(PGconn *conn, struct schema_settings *settings,
                                  struct error *error);
 
 /* All of the above in order, for a server that starts. On a standby whose schema is missing or old:
  * STATUS_UNAVAILABLE, with `server` filled in. */
-enum status schema_prepare(PGconn *conn, struct schema_server *server,
+enum status schema_prepare(PGconn *conn, bool capture, struct schema_server *server,
                            struct schema_settings *settings, struct error *error);
 
 #endif

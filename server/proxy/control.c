@@ -131,8 +131,8 @@ static bool prepare(struct control *control)
     if (control->schema_ready)
         return true;
     (void)PQsetnonblocking(control->conn, 0);
-    control->status =
-        schema_prepare(control->conn, &control->server, &control->schema, &control->error);
+    control->status = schema_prepare(control->conn, control->settings->capture, &control->server,
+                                     &control->schema, &control->error);
     control->schema_ready = control->status == STATUS_OK;
     if (!control->schema_ready)
         disconnect(control);
@@ -425,6 +425,11 @@ const struct error *control_obstacle(const struct control *control)
 const uint8_t *control_cancel_key(const struct control *control)
 {
     return control->schema.cancel_key;
+}
+
+const char *control_proxied_token(const struct control *control)
+{
+    return control->settings->capture ? control->schema.proxied_token : NULL;
 }
 
 const struct error *control_health(const struct control *control)

@@ -30,6 +30,9 @@ void control_free(struct control *control);
 const struct error *control_obstacle(const struct control *control);
 /* UPSTREAM_CANCEL_KEY_SIZE bytes; only when there is no obstacle. */
 const uint8_t *control_cancel_key(const struct control *control);
+/* What marks sessions that may change electrified tables; NULL when nothing is captured. Only when
+ * there is no obstacle. */
+const char *control_proxied_token(const struct control *control);
 
 /* Somebody who waits for an answer; embed it, zeroed. */
 struct control_waiter {

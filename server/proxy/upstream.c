@@ -128,10 +128,12 @@ static void collect_parameters(struct upstream *upstream)
     upstream->session.parameters = upstream->parameters;
 }
 
-/* A scratch database is new and knows nothing of DDLX; what is replayed in it may use all of it. */
+/* A scratch database is new and knows nothing of DDLX; what is replayed in it may use all of it,
+ * and nobody captures it. */
 static bool prepare_shadow(struct upstream *upstream)
 {
-    return !upstream->shadow || schema_install(upstream->conn, &upstream->error) == STATUS_OK;
+    return !upstream->shadow ||
+           schema_install(upstream->conn, false, &upstream->error) == STATUS_OK;
 }
 
 static void run_connect(struct worker_job *job)
@@ -219,21 +221,26 @@ static void connect_done(struct worker_job *job)
     upstream->done(upstream->owner, upstream->conn != NULL ? NULL : &upstream->error);
 }
 
-static char **copy_strings(const char *const *list)
+/* With the mark behind the client's settings, where it wins. */
+static char **copy_settings(const char *const *list, const char *token)
 {
     size_t count = 0;
     char **copy;
 
     while (list != NULL && list[count] != NULL)
         count++;
-    copy = mem_new_array(count + 1, sizeof(*copy));
+    copy = mem_new_array(count + 3, sizeof(*copy));
     for (size_t i = 0; i < count; i++)
         copy[i] = mem_copy_string(list[i]);
+    if (token != NULL) {
+        copy[count] = mem_copy_string("electric.proxied");
+        copy[count + 1] = mem_copy_string(token);
+    }
     return copy;
 }
 
 struct upstream *upstream_open(struct worker_pool *workers, const struct server_settings *settings,
-                               const uint8_t key[UPSTREAM_CANCEL_KEY_SIZE],
+                               const uint8_t key[UPSTREAM_CANCEL_KEY_SIZE], const char *token,
                                const struct session_target *target, upstream_done *done,
                                void *owner)
 {
@@ -250,7 +257,8 @@ struct upstream *upstream_open(struct worker_pool *workers, const struct server_
     upstream->database = target->database != NULL ? mem_copy_string(target->database) : NULL;
     upstream->asked_database =
         target->asked_database != NULL ? mem_copy_string(target->asked_database) : NULL;
-    upstream->wanted = copy_strings(target->parameters);
+    upstream->wanted =
+        copy_settings(target->parameters, target->mode != SESSION_TRANSPARENT ? token : NULL);
     upstream->shadow = target->mode == SESSION_SHADOW;
     worker_pool_submit(workers, &upstream->job);
     return upstream;

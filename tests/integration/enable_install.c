@@ -1,11 +1,12 @@
 /* Prepares a database exactly as electric-proxy does at start, for the tests of the schema
  * `electric`.
  *
- *   enable_install CONNINFO
+ *   enable_install CONNINFO [capture]
  *
  * Prints what it found, one `key=value` a line, and exits 0; on failure prints status, SQLSTATE,
  * message and hint the same way and exits 1. */
 #include <stdio.h>
+#include <string.h>
 
 #include "server/schema.h"
 
@@ -33,16 +34,17 @@ int main(int argc, char **argv)
     struct error error = {.sqlstate = ""};
     enum status status;
     PGconn *conn;
+    bool capture = argc == 3 && strcmp(argv[2], "capture") == 0;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: enable_install CONNINFO\n");
+    if (argc != 2 && !capture) {
+        fprintf(stderr, "usage: enable_install CONNINFO [capture]\n");
         return 2;
     }
     conn = PQconnectdb(argv[1]);
     if (PQstatus(conn) != CONNECTION_OK)
         status = error_set(&error, STATUS_UNAVAILABLE, "08001", "%s", PQerrorMessage(conn));
     else
-        status = schema_prepare(conn, &server, &settings, &error);
+        status = schema_prepare(conn, capture, &server, &settings, &error);
     PQfinish(conn);
     if (status != STATUS_OK)
         return report_failure(status, &error);

@@ -50,6 +50,7 @@ class EngineTest(DatabaseTest):
     """Databases of this class begin as capture_base.sql."""
 
     settings = {"max_prepared_transactions": 10}
+    capture = True
 
     @classmethod
     def setUpClass(cls):

@@ -482,7 +482,7 @@ class Fallback(EngineTest):
         self.admin.run(f"CREATE ROLE app LOGIN PASSWORD 'app'; ALTER DATABASE {self.dbname} OWNER TO app;"
                        "ALTER SCHEMA public OWNER TO app")
         self.addCleanup(self.forget_app)
-        answer = install(self.cluster.url(self.dbname, user="app", password="app"))
+        answer = install(self.cluster.url(self.dbname, user="app", password="app"), capture=True)
         self.assertEqual(answer["status"], "OK", answer)
         self.session = self.connect("app")
         self.session.run("CREATE TABLE items (id int PRIMARY KEY, a text, b int); CREATE TABLE plain (id int PRIMARY KEY);"
@@ -534,7 +534,7 @@ class Fallback(EngineTest):
     def test_the_right_granted_later(self):
         self.admin.run("ALTER ROLE app SUPERUSER")
         self.session.run("UPDATE electric.settings SET value = '' WHERE name = 'functions'")
-        self.assertEqual(install(self.cluster.url(self.dbname, user="app", password="app"))["status"], "OK")
+        self.assertEqual(install(self.cluster.url(self.dbname, user="app", password="app"), capture=True)["status"], "OK")
         self.session.run("ALTER TABLE items ADD c int")
         self.assertEqual(self.migrations(), ["create_table", "add_column"])
         self.assertEqual(self.complaints(), [])
@@ -576,14 +576,14 @@ class Restore(EngineTest):
 
     def test_a_table_that_was_not_restored_is_nobody_elses_fault(self):
         self.session.run("ALTER EVENT TRIGGER electric_drop DISABLE; DROP TABLE holes; ALTER EVENT TRIGGER electric_drop ENABLE ALWAYS")
-        self.assertEqual(install(self.cluster.url(self.dbname))["status"], "OK")
+        self.assertEqual(install(self.cluster.url(self.dbname), capture=True)["status"], "OK")
         self.assertEqual(len(self.sweep()), 1)
         self.session.run("CREATE TABLE alike (id int PRIMARY KEY, y int, z int); ALTER TABLE alike RENAME TO holes; DROP TABLE holes")
         self.session.run("ALTER TABLE items ADD c int")
 
     def test_after_a_start(self):
         before = self.head()
-        self.assertEqual(install(self.cluster.url(self.dbname))["status"], "OK")
+        self.assertEqual(install(self.cluster.url(self.dbname), capture=True)["status"], "OK")
         self.assertEqual((self.sweep(), self.complaints()), ([], []))
         self.session.run("ALTER TABLE holes ADD c int; CREATE INDEX ON items (b)")
         self.assertEqual(self.migrations(before), ["add_column", "create_index"])
@@ -611,7 +611,7 @@ class Health(EngineTest):
         self.session.run("DROP EVENT TRIGGER electric_drop; ALTER EVENT TRIGGER electric_ddl DISABLE;"
                          "ALTER TABLE electric.pending DISABLE TRIGGER ALL;"
                          "UPDATE electric.settings SET value = '' WHERE name = 'functions'")
-        self.assertEqual(install(self.cluster.url(self.dbname))["status"], "OK")
+        self.assertEqual(install(self.cluster.url(self.dbname), capture=True)["status"], "OK")
         self.assertEqual(self.complaints(), [])
 
 

@@ -288,12 +288,7 @@ class Transactions(DatabaseTest):
         self.assertEqual([m.type for m in self.session.receive_until("Z")], ["1", "2", "C", "Z"])
         self.assertEqual(self.session.electrified(), ["t1", "t2", "t3"])
 
-    def look_away(self):
-        """From here on nobody sees what becomes of electrified tables."""
-        self.session.run("ALTER EVENT TRIGGER electric_ddl DISABLE; ALTER EVENT TRIGGER electric_drop DISABLE")
-
     def test_a_dropped_table_makes_room(self):
-        self.look_away()
         for name in ("t1", '"T1"'):
             self.session.run(f"CREATE TABLE {name} (id int PRIMARY KEY); CALL electric.enable('{name}'); DROP TABLE {name}")
             self.assertEqual(self.session.electrified(), [])
@@ -303,7 +298,6 @@ class Transactions(DatabaseTest):
         self.assertEqual(self.session.column("SELECT relid::regclass::text FROM electric.tables"), ["t1"])
 
     def test_a_renamed_table_is_not_its_old_name(self):
-        self.look_away()
         self.session.run("CREATE TABLE t1 (id int PRIMARY KEY); CALL electric.enable('t1'); ALTER TABLE t1 RENAME TO t2;"
                          "CREATE TABLE t1 (id int PRIMARY KEY); CALL electric.enable('t1'); CALL electric.enable('t2')")
         self.assertEqual(self.session.electrified(), ["t1", "t2"])
@@ -352,8 +346,7 @@ class Transactions(DatabaseTest):
         self.connect().run("SELECT * FROM t1; INSERT INTO t1 VALUES (1)")  # but data may be changed
         result = self.in_background(self.session, "ALTER TABLE t1 ADD a int")
         other.run("COMMIT")
-        error, _ = result()
-        self.assertEqual(error["C"], "EX020")
+        self.assertEqual(result(), (None, []))
 
     def test_two_at_once_whose_names_clash(self):
         self.session.run('CREATE TABLE t1 (id int PRIMARY KEY); CREATE TABLE "T1" (id int PRIMARY KEY)')

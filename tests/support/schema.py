@@ -67,12 +67,12 @@ class Session(wire.Connection):
         return self.column('SELECT name FROM electric.electrified ORDER BY name COLLATE "C"')
 
 
-def install(url):
+def install(url, capture=False):
     """What enable_install printed, by key."""
     program = os.environ.get("ENABLE_INSTALL")
     if not program:
         raise RuntimeError("set ENABLE_INSTALL to the path of the built program")
-    done = subprocess.run([program, url], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program, url, *(["capture"] if capture else [])], capture_output=True, text=True, timeout=60)
     if done.returncode not in (0, 1) or done.stderr:
         raise AssertionError(f"enable_install exited with {done.returncode}: {done.stderr}")
     return dict(line.split("=", 1) for line in done.stdout.splitlines())
@@ -83,6 +83,7 @@ class DatabaseTest(unittest.TestCase):
 
     bindir = None
     settings = {}
+    capture = False
     numbers = itertools.count(1)
     maxDiff = None
 
@@ -93,7 +94,7 @@ class DatabaseTest(unittest.TestCase):
         with Session(cls.cluster) as session:
             session.run("CREATE DATABASE model")
             session.run("CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE carol LOGIN IN ROLE alice")
-        answer = install(cls.cluster.url("model"))
+        answer = install(cls.cluster.url("model"), cls.capture)
         if answer["status"] != "OK":
             raise AssertionError(answer)
 

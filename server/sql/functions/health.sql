@@ -55,7 +55,7 @@ DECLARE
                      WHERE pg_xact_status(p.xid) IS DISTINCT FROM 'in progress');
 BEGIN
     RETURN QUERY SELECT checked.item, checked.ok, CASE WHEN NOT checked.ok THEN checked.problem END FROM (VALUES
-        ('mode', mode = 'triggers',
+        ('mode', mode IN ('triggers', 'off'),
          'this role may not create event triggers: changes made beside the proxy are found late'),
         ('event triggers', mode <> 'triggers' OR idle IS NULL, 'missing or disabled: ' || idle),
         ('event_triggers', coalesce(current_setting('event_triggers', true), 'on') = 'on', 'the setting event_triggers is off'),

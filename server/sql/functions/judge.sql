@@ -68,7 +68,7 @@ BEGIN
 END
 $$;
 
--- Before anything is judged: `none` when no table is electrified, `rebased` when this database was
+-- Before anything is judged: `none` when no table is electrified or nothing is captured, `rebased` when this database was
 -- restored since, else `ready`. Under REPEATABLE READ the transaction may be too old to see a table as
 -- electrified that has become so: locking a row that has changed since fails with 40001.
 CREATE OR REPLACE FUNCTION electric.begin_judging() RETURNS text
@@ -79,6 +79,9 @@ DECLARE
 BEGIN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
         PERFORM FROM electric.membership FOR SHARE;
+    END IF;
+    IF NOT electric.is_capturing() THEN
+        RETURN 'none';
     END IF;
     SELECT (SELECT s.value FROM electric.settings s WHERE s.name = 'stamp') INTO noted FROM electric.tables LIMIT 1;
     IF NOT FOUND THEN

@@ -10,7 +10,10 @@ BEGIN
     WHERE t.nsp = remove_table.nsp AND t.name = remove_table.name FOR UPDATE;
     DELETE FROM electric.tables t WHERE t.nsp = known.nsp AND t.name = known.name;
     DELETE FROM electric.indexes i WHERE i.nsp = known.nsp AND i.table_name = known.name;
-    PERFORM electric.record(electric.disable_table_ops(known.snapshot), NULL);
+    -- What joined while nothing was captured has no snapshot, and the ledger does not know it.
+    IF known.snapshot IS NOT NULL THEN
+        PERFORM electric.record(electric.disable_table_ops(known.snapshot), NULL);
+    END IF;
 END
 $$;
 
@@ -24,7 +27,7 @@ DECLARE
 BEGIN
     FOR key IN
         SELECT t.nsp, t.name, con.conname::text, con.conrelid
-        FROM pg_constraint con JOIN electric.tables t ON t.relid = con.conrelid
+        FROM pg_constraint con JOIN electric.tables t ON t.relid = con.conrelid AND t.snapshot IS NOT NULL
         WHERE con.confrelid = target AND con.contype = 'f' AND con.conrelid <> target
         ORDER BY con.conrelid, con.conname
     LOOP
@@ -39,7 +42,8 @@ BEGIN
 END
 $$;
 
--- The table's own row, its snapshot, and the operations.
+-- The table's own row and, unless nothing is captured, its snapshot and the operations. Without a
+-- snapshot the table is adopted when capture is switched on.
 CREATE OR REPLACE FUNCTION electric.add_table(relation oid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -53,7 +57,10 @@ BEGIN
       AND NOT EXISTS (SELECT FROM electric.electrified e WHERE e.relid = t.relid);
 
     INSERT INTO electric.tables (nsp, name, relid, snapshot)
-    VALUES (found->>'schema', found->>'name', relation, found);
+    VALUES (found->>'schema', found->>'name', relation, CASE WHEN electric.is_capturing() THEN found END);
+    IF NOT electric.is_capturing() THEN
+        RETURN;
+    END IF;
     PERFORM electric.store(found);
     PERFORM electric.record(electric.create_table_ops(found), NULL);
     PERFORM electric.add_foreign_keys(relation);

@@ -1,5 +1,13 @@
 -- Changes that were found good: the snapshot moves on, and the operations wait for the commit.
 
+CREATE OR REPLACE FUNCTION electric.is_capturing() RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM electric.settings WHERE name = 'mode' AND value <> 'off');
+END
+$$;
+
 -- Text that a client sent, cut to what is worth keeping.
 CREATE OR REPLACE FUNCTION electric.cut(statement text, size integer) RETURNS text
 LANGUAGE sql IMMUTABLE

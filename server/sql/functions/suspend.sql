@@ -1,5 +1,5 @@
--- First: while the functions are replaced, no event trigger may call a half of them. The last script
--- switches the triggers on again.
+-- First: while the functions are replaced, no event trigger may call a half of them. electric.set_capture
+-- switches the triggers on again, or drops them.
 
 DO $$
 DECLARE

@@ -5,13 +5,13 @@
 ALTER TABLE electric.tables ALTER COLUMN relid DROP NOT NULL;
 
 -- `direct_ddl` says what becomes of changes made beside the proxy: refuse or capture. `mode` is how
--- changes are noticed: triggers, or fallback where the server may not create event triggers.
+-- changes are noticed: off, triggers, or fallback where the server may not create event triggers.
 -- `proxied_token` marks sessions of the proxy; a guard rail against accidents, no secret. `stamp` is
 -- the oid of electric.head when xids and oids were last known to be right: a restored database has
 -- another. `bodies` is the hash of the functions as Postgres keeps them.
 INSERT INTO electric.settings (name, value) VALUES
     ('direct_ddl', 'refuse'),
-    ('mode', 'fallback'),
+    ('mode', 'off'),
     ('proxied_token', replace(gen_random_uuid()::text, '-', '')),
     ('stamp', ''),
     ('bodies', '');
