@@ -249,8 +249,9 @@ static enum transfer read_once(struct channel *channel)
         report_closed(channel);
         break;
     }
+    /* Only a read that had no room for more leaves decrypted bytes behind. */
     if (!channel->closed)
-        channel->read_pending = has_pending(channel);
+        channel->read_pending = got == LOOP_SCRATCH && has_pending(channel);
     return outcome;
 }
 
@@ -279,6 +280,10 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
     channel->in_event = true;
     if (buffer_len(&channel->queue) > 0 && !channel->broken)
         flush(channel);
+    /* Nothing of it will ever leave. An owner that waits for it to drain, and has paused us because
+     * of that, must go on, or neither would. */
+    if (channel->broken)
+        buffer_clear(&channel->queue);
     if (!channel->paused && !channel->ended &&
         ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || channel->read_pending ||
          channel->read_wants_write || channel->broken))
