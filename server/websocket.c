@@ -31,7 +31,7 @@ static void update_interest(struct websocket *websocket)
         return;
     if (!websocket->paused || websocket->close_sent)
         events |= EPOLLIN;
-    if (buffer_len(&websocket->queue) > 0)
+    if (buffer_len(&websocket->queue) > 0 || !websocket->checked)
         events |= EPOLLOUT;
     loop_watch_change(websocket->loop, &websocket->watch, events);
 }
