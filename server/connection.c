@@ -98,7 +98,6 @@ static void start_close(struct connection *connection)
     connection->close_started = true;
     if (connection->terminated && connection->channel != NULL)
         stop_statement(connection);
-    connection_count_ready(connection);
     loop_timer_stop(&connection->timer);
     if (connection->client == NULL) {
         let_upstream_finish(connection);
@@ -133,6 +132,8 @@ void connection_settle(struct connection *connection)
         refuse_session(connection);
         return;
     }
+    if (connection->closing)
+        connection_count_ready(connection);
     /* libpq waits for the end of a cancel connection to know that the signal has been sent. */
     if (connection->closing && !connection->close_started && !connection->cancelling)
         start_close(connection);
@@ -210,10 +211,21 @@ static void on_client_closed(void *owner, const char *reason)
     free_if_done(connection);
 }
 
+/* A client that takes no answer any more needs none: what it sent before it went is dropped, as
+ * Postgres drops it. */
+static void on_client_broken(void *owner)
+{
+    struct connection *connection = owner;
+
+    stream_close(connection->client);
+    on_client_closed(connection, "connection reset");
+}
+
 static const struct stream_events client_events = {
     .on_data = on_client_data,
     .on_end = on_client_end,
     .on_drained = on_client_drained,
+    .on_broken = on_client_broken,
     .on_closed = on_client_closed,
 };
 
