@@ -125,6 +125,8 @@ static void host_cancel(void *host, uint32_t pid, struct bytes key)
     connection->cancelled.on_answer = connection_on_cancelled;
     connection->cancelling =
         control_cancel(connection->server->control, pid, key, &connection->cancelled);
+    if (!connection->cancelling)
+        connection_note(connection, "cancel request dropped");
 }
 
 static void run_examination(struct worker_job *job)
