@@ -99,11 +99,12 @@ static void host_connect(void *host, const struct session_target *target)
 {
     struct connection *connection = host;
     struct server *server = connection->server;
+    struct error error;
 
     log_debug(&connection->log, "%s connects to Postgres (%s)", target->user,
               session_mode_name(target->mode));
-    connection->not_ready = control_obstacle(server->control) != NULL;
-    if (connection->not_ready)
+    connection->refused = connection_refusal(connection, &error);
+    if (connection->refused)
         return; /* the answer must not be given within this call */
     connection->upstream =
         upstream_open(server->workers, server->settings, control_cancel_key(server->control),
@@ -173,7 +174,7 @@ static void host_authenticated(void *host, bool success)
     struct connection *connection = host;
 
     if (success)
-        connection_count_ready(connection);
+        connection_admit(connection);
     else
         log_warn(&connection->log, "wrong password");
 }

@@ -33,8 +33,9 @@ struct server {
     struct session_settings session;
     struct server_client *clients;
     unsigned long client_count;
-    unsigned long http_count;    /* connections on the HTTP port, WebSockets included */
-    unsigned long unready_count; /* clients that have not authenticated yet */
+    unsigned long http_count;     /* connections on the HTTP port, WebSockets included */
+    unsigned long unready_count;  /* clients that have not authenticated yet */
+    unsigned long admitted_count; /* clients that have, and whose session is not over */
     unsigned long long last_id;
     bool draining;
 };
