@@ -156,7 +156,7 @@ static void host_defer(void *host, struct statement_job *statement)
     examination->connection = connection;
     examination->statement = statement;
     connection->examination = examination;
-    worker_pool_submit(connection->server->workers, &examination->job);
+    worker_pool_submit(connection->server->examiners, &examination->job);
 }
 
 static void host_set_timer(void *host, unsigned long ms)

@@ -26,7 +26,8 @@ struct server_client {
 struct server {
     const struct server_settings *settings;
     struct loop *loop;
-    struct worker_pool *workers;
+    struct worker_pool *workers;   /* for what waits: connecting, closing */
+    struct worker_pool *examiners; /* for what burns: big SQL texts; proxy mode, else NULL */
     struct websocket_watchdog *watchdog;
     struct dial_target *relay; /* relay mode, else NULL */
     struct control *control;   /* proxy mode, else NULL */
