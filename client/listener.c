@@ -299,8 +299,17 @@ static int listen_on_path(struct address *address)
     return listen_on(address);
 }
 
-static bool open_unix(struct listener *listener, const char *directory, unsigned port,
-                      struct error *error)
+/* Clients take only a path from the root for a directory of sockets, and they may be started
+ * elsewhere. One that is given so stays as it is: resolving its links could make it too long.
+ * NULL with errno. */
+static char *absolute_path(const char *directory)
+{
+    return directory[0] == '/' ? mem_copy_string(directory) : realpath(directory, NULL);
+}
+
+/* Takes `directory`, which is absolute. */
+static bool open_unix_in(struct listener *listener, char *directory, unsigned port,
+                         struct error *error)
 {
     struct address address;
     struct sockaddr_un *unix_socket = (struct sockaddr_un *)&address.storage;
@@ -308,6 +317,7 @@ static bool open_unix(struct listener *listener, const char *directory, unsigned
     int fd;
     int len;
 
+    listener->host = directory;
     memset(&address, 0, sizeof address);
     unix_socket->sun_family = AF_UNIX;
     address.len = sizeof *unix_socket;
@@ -326,10 +336,21 @@ static bool open_unix(struct listener *listener, const char *directory, unsigned
     umask(mask);
     if (fd < 0)
         return refuse(&address, errno, error);
-    listener->host = mem_copy_string(directory);
     listener->socket_path = mem_copy_string(unix_socket->sun_path);
     add_socket(listener, fd, &address);
     return true;
+}
+
+static bool open_unix(struct listener *listener, const char *directory, unsigned port,
+                      struct error *error)
+{
+    char *absolute = absolute_path(directory);
+
+    if (absolute != NULL)
+        return open_unix_in(listener, absolute, port, error);
+    error_set(error, STATUS_SYSTEM, "58000", "cannot listen in \"%s\": %s", directory,
+              strerror(errno));
+    return false;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------

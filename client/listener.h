@@ -19,7 +19,8 @@ struct listener *listener_open(struct loop *loop, const char *where, unsigned po
 /* Closes the sockets and removes a unix socket. NULL-safe. */
 void listener_close(struct listener *listener);
 
-/* What a Postgres client must be told: host (an address or a directory) and port. */
+/* What a Postgres client must be told: host (an address, or a directory by its absolute path) and
+ * port. */
 const char *listener_host(const struct listener *listener);
 unsigned listener_port(const struct listener *listener);
 /* "127.0.0.1:65432", "[::1]:65432" or the path of the socket, by index; NULL after the last. */

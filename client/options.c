@@ -140,17 +140,34 @@ const struct option_table client_option_table = {
 /* ---- what the table cannot check ---------------------------------------------------------------
  */
 
-/* Overwrites user and password of a URL among the arguments. */
+/* Where the argument at `i` may hold a service's URL: behind the flag, or all of it. The scheme may
+ * be missing there. NULL: it holds none. */
+static char *find_service(char **argv, int i)
+{
+    static const char flag[] = "--service";
+    static const char letter[] = "-s";
+    size_t len = sizeof flag - 1;
+
+    if (i > 1 && (strcmp(argv[i - 1], flag) == 0 || strcmp(argv[i - 1], letter) == 0))
+        return argv[i];
+    if (strncmp(argv[i], flag, len) == 0 && argv[i][len] == '=')
+        return argv[i] + len + 1;
+    return strncmp(argv[i], letter, 2) == 0 ? argv[i] + 2 : NULL;
+}
+
+/* Overwrites user and password of the URLs among the arguments, which any user of this machine may
+ * read. */
 static void hide_credentials(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
-        char *begin = strstr(argv[i], "://");
-        char *end = begin == NULL ? NULL : begin + 3 + strcspn(begin + 3, "/?#");
+        char *scheme = strstr(argv[i], "://");
+        char *begin = scheme != NULL ? scheme + 3 : find_service(argv, i);
+        char *end = begin == NULL ? NULL : begin + strcspn(begin, "/?#");
 
-        while (end != NULL && end > begin + 3 && end[-1] != '@')
+        while (end != NULL && end > begin && end[-1] != '@')
             end--;
-        if (end != NULL && end > begin + 3)
-            memset(begin + 3, '*', (size_t)(end - begin) - 4);
+        if (end != NULL && end > begin)
+            memset(begin, '*', (size_t)(end - begin) - 1);
     }
 }
 

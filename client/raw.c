@@ -16,6 +16,7 @@
 #define PING_AFTER 20000 /* milliseconds without a byte from the service */
 #define DEAD_AFTER 45000 /* likewise */
 #define CLOSE_WAIT 5000  /* for the answer to our Close */
+#define BROKEN_WAIT 5000 /* for the local side to go on taking what came before the break */
 #define HIGH_WATER (64u * 1024u)
 #define LOW_WATER (16u * 1024u)
 #define CONTROL_ROOM 4096u /* above the high watermark, for pongs and Close */
@@ -41,6 +42,7 @@ struct raw {
     bool finishing; /* the local side gives no more */
     bool close_sent;
     bool broken;       /* the socket takes no more */
+    bool lost;         /* bytes of the local side among them */
     bool sent_unheard; /* data went out since the service was last heard of */
     bool ended;        /* on_end was called; only tunnel_free() follows */
 };
@@ -132,6 +134,17 @@ static void send_close(struct raw *raw, uint16_t code, const char *reason)
     raw->close_sent = true;
 }
 
+/* Bytes of the local side cannot be delivered any more. What the service sent before is still worth
+ * reading, and reading finds the end; but a local side that takes nothing until its own bytes are
+ * taken would wait for ever, so there is a limit. */
+static void lose(struct raw *raw)
+{
+    if (raw->lost || raw->ended)
+        return;
+    raw->lost = true;
+    loop_timer_set(raw->shared->loop, &raw->timer, BROKEN_WAIT);
+}
+
 static uint8_t *raw_reserve(struct tunnel *tunnel, size_t *len)
 {
     struct raw *raw = (struct raw *)tunnel;
@@ -154,6 +167,10 @@ static bool raw_commit(struct tunnel *tunnel, size_t count)
     frame_mask(payload, payload, count, mask, 0);
     raw->sent_unheard = true;
     send_bytes(raw, bytes_of(payload - header_len, header_len + count));
+    if (raw->broken) {
+        lose(raw);
+        return false;
+    }
     return flow_next(&raw->flow, buffer_len(&raw->out)) != FLOW_PAUSE_SOURCE;
 }
 
@@ -187,6 +204,7 @@ static void flush(struct raw *raw)
     if (transport_write(&raw->transport, buffer_peek(&raw->out), &count, &error) == STATUS_SYSTEM) {
         raw->broken = true;
         buffer_clear(&raw->out);
+        lose(raw);
         return;
     }
     buffer_consume(&raw->out, count);
@@ -393,6 +411,18 @@ static bool is_dead(const struct raw *raw, int64_t silence)
     return loop_socket_unanswered(raw->transport.watch.fd);
 }
 
+static void on_lost(struct raw *raw)
+{
+    struct loop *loop = raw->shared->loop;
+    int64_t unread = loop_now(loop) - raw->heard_at;
+
+    /* What is left to read is finite, so this is, too. */
+    if (unread < BROKEN_WAIT)
+        loop_timer_set(loop, &raw->timer, BROKEN_WAIT - unread);
+    else
+        end_lost(raw, "it broke before everything was sent");
+}
+
 static void on_timer(struct loop_timer *timer)
 {
     struct raw *raw = timer->owner;
@@ -400,6 +430,10 @@ static void on_timer(struct loop_timer *timer)
     /* While we do not read, there is nothing to hear. */
     int64_t silence = raw->receiving ? loop_now(loop) - raw->heard_at : 0;
 
+    if (raw->lost) {
+        on_lost(raw);
+        return;
+    }
     if (raw->close_sent) {
         if (silence >= CLOSE_WAIT)
             end(raw, NULL); /* all we have to say is said */

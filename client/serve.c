@@ -78,14 +78,37 @@ static void print_json_string(const char *text)
     putchar('"');
 }
 
+/* As a value in the query of a URI (RFC 3986, section 3.4). The slash may stay there, and the paths
+ * people use stay readable. Owned by the caller. */
+static char *percent_encode(const char *text)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+    char *encoded = mem_new(3 * strlen(text) + 1);
+    char *end = encoded;
+
+    for (; *text != '\0'; text++) {
+        if (strchr(plain, *text) != NULL)
+            *end++ = *text;
+        else
+            end += sprintf(end, "%%%02X", (unsigned)(unsigned char)*text);
+    }
+    return encoded;
+}
+
 /* A connection URI of libpq; a directory goes into its query. */
 static char *make_url(const struct server *server)
 {
     const char *host = listener_host(server->listener);
     unsigned port = listener_port(server->listener);
 
-    if (host[0] == '/' || host[0] == '.')
-        return mem_format("postgresql:///?host=%s&port=%u", host, port);
+    if (host[0] == '/') {
+        char *directory = percent_encode(host);
+        char *url = mem_format("postgresql:///?host=%s&port=%u", directory, port);
+
+        free(directory);
+        return url;
+    }
     return mem_format(strchr(host, ':') != NULL ? "postgresql://[%s]:%u/" : "postgresql://%s:%u/",
                       host, port);
 }

@@ -36,6 +36,7 @@ struct channel {
     bool finished;   /* and has */
     bool broken;     /* a write failed; reported from the next event */
     bool above_high; /* on_drained is owed */
+    bool told_broken;
     /* TLS may need the other direction for its own messages. */
     bool read_wants_write;
     bool write_wants_read;
@@ -249,8 +250,9 @@ static enum transfer read_once(struct channel *channel)
         report_closed(channel);
         break;
     }
+    /* Only a read that had no room for more leaves decrypted bytes behind. */
     if (!channel->closed)
-        channel->read_pending = has_pending(channel);
+        channel->read_pending = got == LOOP_SCRATCH && has_pending(channel);
     return outcome;
 }
 
@@ -271,6 +273,15 @@ static bool is_gone(const struct channel *channel, uint32_t events, enum transfe
     return channel->broken && !channel->paused && outcome == BLOCKED;
 }
 
+static void drop_queue(struct channel *channel)
+{
+    buffer_clear(&channel->queue);
+    if (channel->told_broken || channel->closed || channel->stream.events->on_broken == NULL)
+        return;
+    channel->told_broken = true;
+    channel->stream.events->on_broken(channel->stream.owner);
+}
+
 static void on_ready(struct loop_watch *watch, uint32_t events)
 {
     struct channel *channel = lws_container_of(watch, struct channel, watch);
@@ -279,7 +290,11 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
     channel->in_event = true;
     if (buffer_len(&channel->queue) > 0 && !channel->broken)
         flush(channel);
-    if (!channel->paused && !channel->ended &&
+    /* Nothing of it will ever leave. An owner that waits for it to drain, and has paused us because
+     * of that, must go on, or neither would. */
+    if (channel->broken)
+        drop_queue(channel);
+    if (!channel->closed && !channel->paused && !channel->ended &&
         ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || channel->read_pending ||
          channel->read_wants_write || channel->broken))
         outcome = read_once(channel);

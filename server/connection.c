@@ -34,20 +34,13 @@ void connection_note(struct connection *connection, const char *reason)
 
 /* The end */
 
-void connection_count_ready(struct connection *connection)
-{
-    if (connection->unready)
-        connection->server->unready_count--;
-    connection->unready = false;
-}
-
 static void free_connection(struct connection *connection)
 {
     log_info(&connection->log, "closed: %s; %llu bytes up, %llu down, %.3f s",
              connection->reason[0] != '\0' ? connection->reason : "done",
              (unsigned long long)connection->bytes_up, (unsigned long long)connection->bytes_down,
              (double)(loop_now_ms() - connection->opened_at) / 1000);
-    connection_count_ready(connection);
+    connection_stand(connection, STANDING_OVER);
     loop_timer_stop(&connection->timer);
     loop_timer_stop(&connection->linger);
     session_free(connection->session);
@@ -98,7 +91,6 @@ static void start_close(struct connection *connection)
     connection->close_started = true;
     if (connection->terminated && connection->channel != NULL)
         stop_statement(connection);
-    connection_count_ready(connection);
     loop_timer_stop(&connection->timer);
     if (connection->client == NULL) {
         let_upstream_finish(connection);
@@ -111,15 +103,11 @@ static void start_close(struct connection *connection)
                    stream_queued(connection->client) > 0 ? CLIENT_LINGER_MS : CLIENT_CLOSE_MS);
 }
 
-/* Postgres could not be prepared yet: why, is known. */
 static void refuse_session(struct connection *connection)
 {
-    const struct error *obstacle = control_obstacle(connection->server->control);
     struct error error;
 
-    if (obstacle != NULL)
-        error = *obstacle;
-    else
+    if (!connection_refusal(connection, &error))
         (void)error_set(&error, STATUS_UNAVAILABLE, "57P03", "the server is starting up");
     connection_enter(connection);
     session_upstream_failed(connection->session, &error);
@@ -128,11 +116,13 @@ static void refuse_session(struct connection *connection)
 
 void connection_settle(struct connection *connection)
 {
-    if (connection->not_ready) {
-        connection->not_ready = false;
+    if (connection->refused) {
+        connection->refused = false;
         refuse_session(connection);
         return;
     }
+    if (connection->closing)
+        connection_stand(connection, STANDING_OVER);
     /* libpq waits for the end of a cancel connection to know that the signal has been sent. */
     if (connection->closing && !connection->close_started && !connection->cancelling)
         start_close(connection);
@@ -210,10 +200,21 @@ static void on_client_closed(void *owner, const char *reason)
     free_if_done(connection);
 }
 
+/* A client that takes no answer any more needs none: what it sent before it went is dropped, as
+ * Postgres drops it. */
+static void on_client_broken(void *owner)
+{
+    struct connection *connection = owner;
+
+    stream_close(connection->client);
+    on_client_closed(connection, "connection reset");
+}
+
 static const struct stream_events client_events = {
     .on_data = on_client_data,
     .on_end = on_client_end,
     .on_drained = on_client_drained,
+    .on_broken = on_client_broken,
     .on_closed = on_client_closed,
 };
 
@@ -323,8 +324,7 @@ struct connection *connection_new(struct server *server, const char *peer,
         (struct log_context){.role = "session", .id = ++server->last_id, .peer = connection->peer};
     connection->session = session_new(&server->session, &connection_host, connection,
                                       connection->log.id, connection->peer, entrance, false);
-    connection->unready = true;
-    server->unready_count++;
+    connection_stand(connection, STANDING_UNREADY);
     server_client_add(server, &connection->entry);
     return connection;
 }

@@ -99,11 +99,12 @@ static void host_connect(void *host, const struct session_target *target)
 {
     struct connection *connection = host;
     struct server *server = connection->server;
+    struct error error;
 
     log_debug(&connection->log, "%s connects to Postgres (%s)", target->user,
               session_mode_name(target->mode));
-    connection->not_ready = control_obstacle(server->control) != NULL;
-    if (connection->not_ready)
+    connection->refused = connection_refusal(connection, &error);
+    if (connection->refused)
         return; /* the answer must not be given within this call */
     connection->upstream =
         upstream_open(server->workers, server->settings, control_cancel_key(server->control),
@@ -125,6 +126,8 @@ static void host_cancel(void *host, uint32_t pid, struct bytes key)
     connection->cancelled.on_answer = connection_on_cancelled;
     connection->cancelling =
         control_cancel(connection->server->control, pid, key, &connection->cancelled);
+    if (!connection->cancelling)
+        connection_note(connection, "cancel request dropped");
 }
 
 static void run_examination(struct worker_job *job)
@@ -153,7 +156,7 @@ static void host_defer(void *host, struct statement_job *statement)
     examination->connection = connection;
     examination->statement = statement;
     connection->examination = examination;
-    worker_pool_submit(connection->server->workers, &examination->job);
+    worker_pool_submit(connection->server->examiners, &examination->job);
 }
 
 static void host_set_timer(void *host, unsigned long ms)
@@ -171,7 +174,7 @@ static void host_authenticated(void *host, bool success)
     struct connection *connection = host;
 
     if (success)
-        connection_count_ready(connection);
+        connection_admit(connection);
     else
         log_warn(&connection->log, "wrong password");
 }

@@ -11,6 +11,13 @@
 #include "server/server.h"
 #include "server/stream.h"
 
+/* Which of the server's limits a connection counts for. */
+enum standing {
+    STANDING_OVER,     /* none: its session is over, or about to be refused */
+    STANDING_UNREADY,  /* it has not logged in */
+    STANDING_ADMITTED, /* MAX_SESSIONS */
+};
+
 struct connection {
     struct server_client entry;
     struct server *server;
@@ -28,10 +35,10 @@ struct connection {
     struct control_waiter cancelled;
     struct examination *examination; /* a statement job on a worker */
     unsigned depth;                  /* of calls into the session */
-    bool unready;                    /* counted as not logged in */
+    enum standing standing;
     bool session_pauses_client;
     bool upstream_is_full;
-    bool not_ready;  /* the session wants Postgres, and the server is not prepared */
+    bool refused;    /* the session wants Postgres, and gets connection_refusal() */
     bool cancelling; /* a CancelRequest is worked off, or our own statement stopped */
     bool terminated; /* by us: what it runs must not go on in Postgres */
     bool closing;    /* the session is over */
@@ -46,11 +53,16 @@ void connection_settle(struct connection *connection);
 
 /* The first reason is the one that is logged. */
 void connection_note(struct connection *connection, const char *reason);
-/* It has logged in, or will not any more. */
-void connection_count_ready(struct connection *connection);
 void connection_update_client_pause(struct connection *connection);
 /* An answer to control_cancel() or control_stop(). */
 void connection_on_cancelled(struct control_waiter *waiter);
+
+/* entrance.c */
+void connection_stand(struct connection *connection, enum standing standing);
+/* It has logged in: admits it if MAX_SESSIONS allows. */
+void connection_admit(struct connection *connection);
+/* Whether it must not be connected to Postgres, and why. */
+bool connection_refusal(const struct connection *connection, struct error *error);
 
 extern const struct session_host connection_host;
 extern const struct stream_events connection_upstream_events;

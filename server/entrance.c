@@ -9,6 +9,56 @@ enum {
     UNREADY_GRACE_MS = 1000, /* this young none is dropped for that limit */
 };
 
+static unsigned long *counter_of(struct server *server, enum standing standing)
+{
+    switch (standing) {
+    case STANDING_UNREADY:
+        return &server->unready_count;
+    case STANDING_ADMITTED:
+        return &server->admitted_count;
+    case STANDING_OVER:
+        break;
+    }
+    return NULL;
+}
+
+void connection_stand(struct connection *connection, enum standing standing)
+{
+    unsigned long *before = counter_of(connection->server, connection->standing);
+    unsigned long *after = counter_of(connection->server, standing);
+
+    if (before != NULL)
+        --*before;
+    if (after != NULL)
+        ++*after;
+    connection->standing = standing;
+}
+
+void connection_admit(struct connection *connection)
+{
+    const struct server *server = connection->server;
+    bool full = server->admitted_count >= server->settings->max_sessions;
+
+    connection_stand(connection, full ? STANDING_OVER : STANDING_ADMITTED);
+}
+
+bool connection_refusal(const struct connection *connection, struct error *error)
+{
+    const struct server *server = connection->server;
+    const struct error *obstacle = control_obstacle(server->control);
+
+    if (obstacle != NULL) {
+        *error = *obstacle;
+        return true;
+    }
+    if (connection->standing == STANDING_ADMITTED)
+        return false;
+    (void)error_set(error, STATUS_FULL, "53300", "sorry, too many clients already");
+    error_hint(error, "The server allows %lu at once (MAX_SESSIONS).",
+               server->settings->max_sessions);
+    return true;
+}
+
 static struct connection *oldest_unready(const struct server *server)
 {
     struct connection *oldest = NULL;
@@ -16,7 +66,7 @@ static struct connection *oldest_unready(const struct server *server)
     for (struct server_client *entry = server->clients; entry != NULL; entry = entry->next) {
         struct connection *connection = lws_container_of(entry, struct connection, entry);
 
-        if (connection->unready && !connection->closing)
+        if (connection->standing == STANDING_UNREADY)
             oldest = connection; /* the newest stand first */
     }
     return oldest;
@@ -40,16 +90,10 @@ static bool make_room(struct server *server)
 
 static bool is_refused(const struct server *server, struct error *error)
 {
-    if (server->draining) {
-        (void)error_set(error, STATUS_CLOSED, "57P03", "the server is shutting down");
-        error_hint(error, "Connect again in a moment.");
-        return true;
-    }
-    if (server->client_count <= server->settings->max_sessions)
+    if (!server->draining)
         return false;
-    (void)error_set(error, STATUS_FULL, "53300", "sorry, too many clients already");
-    error_hint(error, "The server allows %lu at once (MAX_SESSIONS).",
-               server->settings->max_sessions);
+    (void)error_set(error, STATUS_CLOSED, "57P03", "the server is shutting down");
+    error_hint(error, "Connect again in a moment.");
     return true;
 }
 

@@ -87,7 +87,8 @@ static bool may_have_body(struct lws *wsi)
     int method = lws_http_get_uri_and_method(wsi, &path, &len);
 
     return (method != LWSHUMETH_GET && method != LWSHUMETH_HEAD && method != LWSHUMETH_OPTIONS) ||
-           lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0;
+           lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
+           lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
 }
 
 int reply_send(struct lws *wsi, const struct reply *reply)

@@ -19,8 +19,8 @@
     "SET LOCAL client_min_messages = error;"         \
     "SET LOCAL check_function_bodies = on;"          \
     "SET LOCAL default_tablespace = '';"             \
-    "SET LOCAL lock_timeout = '30s';"                \
-    "SET LOCAL statement_timeout = '60s'"
+    "SET LOCAL lock_timeout = '5s';"                 \
+    "SET LOCAL statement_timeout = '20s'"
 
 enum presence { SCHEMA_ABSENT, SCHEMA_FOREIGN, SCHEMA_NOT_OWNED, SCHEMA_OURS };
 

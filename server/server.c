@@ -22,12 +22,19 @@
 #include "server/websocket.h"
 #include "server/worker.h"
 
-enum { WORKERS = 4, HTTP_IDLE_TIMEOUT_S = 60, TERMINATE_GRACE_MS = 5000 };
+enum { WORKERS = 4, EXAMINERS = 2, HTTP_IDLE_TIMEOUT_S = 60, TERMINATE_GRACE_MS = 5000 };
+#define WORKER_STACK (8UL * 1024 * 1024)
 /* Deeply nested SQL overflows the parser's usual stack; only touched pages are committed. */
-#define WORKER_STACK (256UL * 1024 * 1024)
+#define EXAMINER_STACK (256UL * 1024 * 1024)
 /* The longest SQL text that is searched for our statements; it is held whole meanwhile, for clients
  * that have logged in. */
 #define QUERY_MAX ((size_t)256 * 1024 * 1024)
+
+/* Threads, and their results on the loop. */
+struct crew {
+    struct loop_watch watch;
+    struct worker_pool *pool;
+};
 
 /* What only this file needs to know of a running server. */
 struct runner {
@@ -38,7 +45,9 @@ struct runner {
     char *database;
     bool hopeless;
     struct loop_watch signals;
-    struct loop_watch jobs;
+    /* Statements of open sessions must not wait behind connections that hang. */
+    struct crew workers;
+    struct crew examiners;
     struct loop_timer deadline;
     bool terminated;
 };
@@ -141,7 +150,7 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
 static void on_jobs_done(struct loop_watch *watch, uint32_t events)
 {
     (void)events;
-    worker_pool_collect(lws_container_of(watch, struct runner, jobs)->server.workers);
+    worker_pool_collect(lws_container_of(watch, struct crew, watch)->pool);
 }
 
 /* Putting it together */
@@ -161,20 +170,30 @@ static enum status watch_signals(struct runner *runner, struct error *error)
     return error_set(error, STATUS_SYSTEM, "53000", "could not watch signals: %s", strerror(errno));
 }
 
-static enum status start_workers(struct runner *runner, struct error *error)
+static enum status start_crew(struct loop *loop, struct crew *crew, unsigned threads,
+                              unsigned long stack_size, struct error *error)
 {
-    struct server *server = &runner->server;
-
-    server->workers = worker_pool_new(WORKERS, WORKER_STACK);
-    if (server->workers == NULL)
+    crew->pool = worker_pool_new(threads, stack_size);
+    if (crew->pool == NULL)
         return error_set(error, STATUS_SYSTEM, "53000", "could not start worker threads: %s",
                          strerror(errno));
-    runner->jobs =
-        (struct loop_watch){.on_ready = on_jobs_done, .fd = worker_pool_fd(server->workers)};
-    if (loop_watch_add(server->loop, &runner->jobs, EPOLLIN))
+    crew->watch = (struct loop_watch){.on_ready = on_jobs_done, .fd = worker_pool_fd(crew->pool)};
+    if (loop_watch_add(loop, &crew->watch, EPOLLIN))
         return STATUS_OK;
     return error_set(error, STATUS_SYSTEM, "53000", "could not watch the workers: %s",
                      strerror(errno));
+}
+
+static enum status start_workers(struct runner *runner, struct error *error)
+{
+    struct server *server = &runner->server;
+    enum status status = start_crew(server->loop, &runner->workers, WORKERS, WORKER_STACK, error);
+
+    if (status == STATUS_OK && server->settings->relay_host == NULL)
+        status = start_crew(server->loop, &runner->examiners, EXAMINERS, EXAMINER_STACK, error);
+    server->workers = runner->workers.pool;
+    server->examiners = runner->examiners.pool;
+    return status;
 }
 
 static enum status start_loop(struct runner *runner, struct error *error)
@@ -298,6 +317,7 @@ static void stop(struct runner *runner)
     loop_timer_stop(&runner->deadline);
     control_free(server->control);
     server->control = NULL;
+    worker_pool_free(server->examiners);
     worker_pool_free(server->workers);
     websocket_watchdog_stop(server->watchdog);
     loop_free(server->loop);
@@ -311,7 +331,7 @@ static void stop(struct runner *runner)
 
 int server_run(const struct server_settings *settings)
 {
-    struct runner runner = {.server = {.settings = settings}, .signals.fd = -1, .jobs.fd = -1};
+    struct runner runner = {.server = {.settings = settings}, .signals.fd = -1};
     struct error error = {0};
     enum status status;
     int code;

@@ -26,15 +26,17 @@ struct server_client {
 struct server {
     const struct server_settings *settings;
     struct loop *loop;
-    struct worker_pool *workers;
+    struct worker_pool *workers;   /* for what waits: connecting, closing */
+    struct worker_pool *examiners; /* for what burns: big SQL texts; proxy mode, else NULL */
     struct websocket_watchdog *watchdog;
     struct dial_target *relay; /* relay mode, else NULL */
     struct control *control;   /* proxy mode, else NULL */
     struct session_settings session;
     struct server_client *clients;
     unsigned long client_count;
-    unsigned long http_count;    /* connections on the HTTP port, WebSockets included */
-    unsigned long unready_count; /* clients that have not authenticated yet */
+    unsigned long http_count;     /* connections on the HTTP port, WebSockets included */
+    unsigned long unready_count;  /* clients that have not authenticated yet */
+    unsigned long admitted_count; /* clients that have, and whose session is not over */
     unsigned long long last_id;
     bool draining;
 };

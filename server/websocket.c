@@ -31,7 +31,7 @@ static void update_interest(struct websocket *websocket)
         return;
     if (!websocket->paused || websocket->close_sent)
         events |= EPOLLIN;
-    if (buffer_len(&websocket->queue) > 0)
+    if (buffer_len(&websocket->queue) > 0 || !websocket->checked)
         events |= EPOLLOUT;
     loop_watch_change(websocket->loop, &websocket->watch, events);
 }
@@ -141,7 +141,7 @@ static void on_writable(struct websocket *websocket)
     buffer_consume(&websocket->queue, write_now(websocket, queued, bytes_of(NULL, 0)));
     if (buffer_len(&websocket->queue) > STREAM_QUEUE_LOW)
         return;
-    if (websocket->pong_owed) {
+    if (websocket->pong_owed && !websocket->close_sent) {
         websocket->pong_owed = false;
         websocket_write_frame(websocket, FRAME_PONG,
                               bytes_of(websocket->pong, websocket->pong_len));
@@ -370,7 +370,8 @@ struct websocket *websocket_new(struct loop *loop, struct websocket_watchdog *wa
     buffer_init(&websocket->queue, QUEUE_MAX);
     /* libwebsockets still polls the socket, for hang-ups only. */
     lws_rx_flow_control(wsi, 0);
-    if (!loop_watch_add(loop, &websocket->watch, EPOLLIN)) {
+    /* Writable at once, so that what came too early is noticed though no more may come. */
+    if (!loop_watch_add(loop, &websocket->watch, EPOLLIN | EPOLLOUT)) {
         free(websocket);
         return NULL;
     }

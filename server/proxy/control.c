@@ -25,7 +25,9 @@ enum {
     FRESH_MS = 1000,
     ANSWER_WITHIN_MS = 1500, /* a waiter for health, whatever Postgres does */
     QUERY_TIMEOUT_MS = 5000,
-    CANCELS_MAX = 1024, /* at a drain's deadline there may be one for each session */
+    STOPS_MAX = 1024,         /* at a drain's deadline there may be one for each session */
+    CLIENT_CANCELS_MAX = 100, /* of clients, who may be anybody */
+    CANCELS_MAX = STOPS_MAX + CLIENT_CANCELS_MAX,
     WRONG_PER_SECOND = 10,
 };
 #define CONTROL_STACK (8UL * 1024 * 1024)
@@ -72,12 +74,12 @@ struct control {
     struct control_waiter *waiters; /* for health */
     struct cancel queue[CANCELS_MAX];
     size_t queue_count;
-    unsigned wrong; /* secrets, in the second that began at wrong_since */
+    size_t untrusted_count; /* of the queue */
+    unsigned wrong;         /* secrets, in the second that began at wrong_since */
     uint64_t wrong_since;
     unsigned long retry_ms;
     struct loop_timer retry;
     struct loop_timer impatience;
-    struct loop_timer penalty;
 
     /* To cut off a job at the end: its socket, shut down from the loop thread. */
     pthread_mutex_t lock;
@@ -256,6 +258,33 @@ static void count_wrong(struct control *control, const struct cancel *cancel)
         log_warn(&log_as, "a cancel request for backend %u had a wrong secret", cancel->pid);
 }
 
+/* How many secrets may turn out wrong before this second is over. */
+static unsigned guesses_left(const struct control *control)
+{
+    if (loop_now_ms() - control->wrong_since >= 1000)
+        return WRONG_PER_SECOND;
+    return control->wrong < WRONG_PER_SECOND ? WRONG_PER_SECOND - control->wrong : 0;
+}
+
+/* Those that must not be judged any more. To wait would only fill the queue with guesses. */
+static void drop_untrusted(struct control *control)
+{
+    struct control_waiter *dropped[CLIENT_CANCELS_MAX];
+    size_t count = 0, kept = 0;
+
+    for (size_t i = 0; i < control->queue_count; i++)
+        if (control->queue[i].trusted)
+            control->queue[kept++] = control->queue[i];
+        else
+            dropped[count++] = control->queue[i].waiter;
+    control->queue_count = kept;
+    control->untrusted_count = 0;
+    if (count > 0)
+        log_warn(&log_as, "%zu cancel requests dropped: too many wrong secrets", count);
+    for (size_t i = 0; i < count; i++)
+        answer(dropped[i]);
+}
+
 static void finish_cancels(struct control *control)
 {
     size_t count = control->running_count;
@@ -266,6 +295,8 @@ static void finish_cancels(struct control *control)
             count_wrong(control, &control->running[i]);
         answer(control->running[i].waiter);
     }
+    if (guesses_left(control) == 0)
+        drop_untrusted(control);
 }
 
 static void note_health(struct control *control)
@@ -312,19 +343,33 @@ static void on_job_done(struct worker_job *job)
     submit_if_needed(control);
 }
 
-static bool is_penalised(const struct control *control)
+/* No more of the clients' than may be wrong: which are is known only afterwards. */
+static void take_cancels(struct control *control)
 {
-    return control->wrong >= WRONG_PER_SECOND && loop_now_ms() - control->wrong_since < 1000;
+    unsigned guesses = guesses_left(control);
+    size_t taken = 0, kept = 0;
+
+    for (size_t i = 0; i < control->queue_count; i++) {
+        const struct cancel *cancel = &control->queue[i];
+
+        if (!cancel->trusted && guesses == 0) {
+            control->queue[kept++] = *cancel;
+            continue;
+        }
+        control->running[taken++] = *cancel;
+        if (!cancel->trusted) {
+            guesses--;
+            control->untrusted_count--;
+        }
+    }
+    control->running_count = taken;
+    control->queue_count = kept;
 }
 
 static void submit(struct control *control)
 {
-    bool take_cancels = control->prepared && !is_penalised(control);
-
-    control->running_count = take_cancels ? control->queue_count : 0;
-    memcpy(control->running, control->queue, control->running_count * sizeof(control->queue[0]));
-    if (take_cancels)
-        control->queue_count = 0;
+    if (control->prepared)
+        take_cancels(control);
     control->busy = true;
     control->job = (struct worker_job){.run = run, .done = on_job_done};
     worker_pool_submit(control->thread, &control->job);
@@ -334,17 +379,8 @@ static void submit_if_needed(struct control *control)
 {
     if (control->busy || control->hopeless || control->cut_off)
         return;
-    if (control->queue_count > 0 && is_penalised(control))
-        loop_timer_set(control->loop, &control->penalty, 1000);
-    else if (control->queue_count > 0 && control->prepared)
+    if ((control->queue_count > 0 && control->prepared) || control->check_wanted)
         submit(control);
-    if (!control->busy && control->check_wanted)
-        submit(control);
-}
-
-static void on_penalty_over(struct loop_timer *timer)
-{
-    submit_if_needed(lws_container_of(timer, struct control, penalty));
 }
 
 static void on_retry(struct loop_timer *timer)
@@ -373,7 +409,6 @@ struct control *control_new(struct loop *loop, const struct server_settings *set
     control->socket = -1;
     control->retry.on_expired = on_retry;
     control->impatience.on_expired = on_impatience;
-    control->penalty.on_expired = on_penalty_over;
     (void)pthread_mutex_init(&control->lock, NULL);
     (void)error_set(&control->health, STATUS_UNAVAILABLE, "57P03",
                     "the migrations proxy is starting up");
@@ -412,7 +447,6 @@ void control_free(struct control *control)
     disconnect(control);
     loop_timer_stop(&control->retry);
     loop_timer_stop(&control->impatience);
-    loop_timer_stop(&control->penalty);
     (void)pthread_mutex_destroy(&control->lock);
     mem_free_secret(control, sizeof(*control));
 }
@@ -452,9 +486,14 @@ bool control_check(struct control *control, struct control_waiter *waiter)
 
 static bool enqueue(struct control *control, const struct cancel *cancel)
 {
-    if (!control->prepared || control->queue_count == CANCELS_MAX)
+    size_t untrusted = control->untrusted_count;
+
+    if (!control->prepared ||
+        (cancel->trusted ? control->queue_count - untrusted == STOPS_MAX
+                         : untrusted == CLIENT_CANCELS_MAX || guesses_left(control) == 0))
         return false;
     control->queue[control->queue_count++] = *cancel;
+    control->untrusted_count += !cancel->trusted;
     submit_if_needed(control);
     return true;
 }

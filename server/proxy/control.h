@@ -47,8 +47,8 @@ bool control_check(struct control *control, struct control_waiter *waiter);
 const struct error *control_health(const struct control *control);
 
 /* Cancels what the backend runs if `key` is the secret of upstream_secret(), then answers the
- * waiter. Wrong ones are logged, and too many in a second make all wait. False when there is no
- * room for another. */
+ * waiter. Wrong ones are logged; after too many in a second the rest of that second's are dropped,
+ * since which are right is not known before. False when it is dropped at once. */
 bool control_cancel(struct control *control, uint32_t pid, struct bytes key,
                     struct control_waiter *waiter);
 /* The same for a session of our own that is being ended, whose backend may be gone already. */

@@ -1,6 +1,7 @@
 """Cancelling a statement: from wherever it was started, at once, and never somebody else's."""
 
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -18,7 +19,7 @@ WITHIN = 1.0
 class CancelTest(ProgramTest):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = cls.enterClassContext(Cluster())
+        cls.cluster = cls.enterClassContext(Cluster(settings={"log_statement": "all"}))
         cls.server = cls.start_once(Server(cls.cluster.url()))
         cls.tunnel = cls.start_once(Client(cls.server.service))
         cls.entrances = {"tcp": cls.tcp, "web socket": cls.web_socket, "tunnel": cls.through_tunnel}
@@ -89,6 +90,25 @@ class CancelTest(ProgramTest):
         session = self.log_in(CancelTest.tcp)
         self.assertTrue(self.cancel(CancelTest.tcp, session.pid, session.secret).is_closed())
         self.assertEqual(session.value("SELECT 1"), "1")
+
+    def test_guesses_are_few_and_keep_nobody_out(self):
+        """Most wrong secrets are not even looked at; the sessions' own cancels work again a second later."""
+        sleeper = self.log_in(CancelTest.tcp)
+        self.start_sleeping(sleeper)
+        before = self.judged()
+        started = time.monotonic()
+        for number in range(300):
+            self.cancel(CancelTest.tcp, sleeper.pid, number.to_bytes(4, "big")).close()
+        self.log_in(CancelTest.tcp)
+        judged = self.judged() - before
+        self.assertGreater(judged, 0)
+        self.assertLessEqual(judged, 10 * (time.monotonic() - started + 2))
+        time.sleep(1.5)
+        self.cancel(CancelTest.tcp, sleeper.pid, sleeper.secret)
+        self.assertEqual(sleeper.receive_until("E", timeout=5)[-1].fields()["C"], "57014")
+
+    def judged(self):
+        return len(re.findall(r"backend_start.* IS NOT NULL", self.cluster.log()))
 
     def test_secret_is_of_four_bytes_and_ones_own(self):
         sessions = [self.log_in(CancelTest.tcp) for _ in range(3)]

@@ -59,6 +59,20 @@ class PostgresDownTest(ProgramTest):
             session.query("CREATE TABLE t (id int PRIMARY KEY)")
             self.assertEqual(session.query("ALTER TABLE t ENABLE ELECTRIC")[0].tag(), "ELECTRIC ENABLE")
 
+    def test_open_sessions_do_not_wait_behind_logins_that_hang(self):
+        server = self.start(Server(self.cluster.url(), LOG_LEVEL="debug"))
+        session = wire.connect("127.0.0.1", server.pg_port, server.password)
+        self.addCleanup(session.close)
+        logins = [threading.Thread(target=login_error, args=(server.pg_port, server.password)) for _ in range(8)]
+        with self.cluster.accepting_nothing():
+            for login in logins:
+                login.start()
+            wait_until(lambda: server.stderr().count("connects to Postgres") == 1 + len(logins), 5, "logins to hang")
+            session.send(wire.query("SELECT 1 -- electric " + "x" * 50_000))
+            session.receive_until("Z", timeout=3)
+        for login in logins:
+            login.join()
+
     def test_wrong_credentials_upstream_are_told_as_they_are(self):
         server = self.start(UnreadyServer(self.cluster.url(password="wrong")))
         fields = login_error(server.pg_port, server.password)

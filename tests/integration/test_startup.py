@@ -331,6 +331,24 @@ class LimitTest(ProgramTest):
         wait_until(lambda: self.may_log_in(server), 10, "a session that ended to make room")
         self.assertEqual(sessions[1].value("SELECT 1"), "1")
 
+    def test_strangers_take_no_session(self):
+        cluster = self.enterContext(Cluster())
+        server = self.start(Server(cluster.url(), MAX_SESSIONS=2))
+        for port in [server.pg_port] * 5:
+            self.addCleanup(socket.create_connection(("127.0.0.1", port), 5).close)
+        for _ in range(2):
+            self.addCleanup(wire.Connection(websocket.connect(server.http_port)).close)
+        session, other = (wire.connect("127.0.0.1", server.pg_port, server.password) for _ in range(2))
+        self.addCleanup(session.close)
+        self.addCleanup(other.close)
+        self.assertFalse(self.may_log_in(server))
+        session.send(wire.query("SELECT pg_sleep(60)"))
+        wait_until(lambda: cluster.psql(f"SELECT state FROM pg_stat_activity WHERE pid = {session.pid}") == "active",
+                   what="the statement to run")
+        with wire.connect("127.0.0.1", server.pg_port) as cancelling:
+            cancelling.send(wire.cancel_request(session.pid, session.secret))
+            self.assertEqual(session.receive_until("E", timeout=5)[-1].fields()["C"], "57014")
+
     def test_no_descriptors_left(self):
         """Accepting pauses, the sessions there are go on, and nothing spins."""
         cluster = self.enterContext(Cluster())

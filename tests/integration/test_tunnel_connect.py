@@ -291,6 +291,19 @@ class Credentials(ConnectTest):
         self.assertEqual(self.authorization("me:p%40ss%20w%2Frd@", "--log-level", "debug"), expected)
         self.assertEqual(self.secrets_shown("p%40ss", "p@ss", "me:"), [])
 
+    def test_user_and_password_of_a_url_without_scheme(self):
+        expected = "Basic " + base64.b64encode(b"me:hunter2").decode()
+        for form in (["-s", "{}"], ["-s{}"], ["--service", "{}"], ["--service={}"]):
+            with self.subTest(form):
+                self.service = self.start(Service(echo))
+                address = f"me:hunter2@127.0.0.1:{self.service.port}"
+                self.client = Client("unused")
+                self.client.argv[1:3] = [argument.format(address) for argument in form]
+                self.start(self.client)
+                self.assert_echoes()
+                self.assertEqual(self.service.peers[0].headers.get("authorization"), expected)
+                self.assertEqual(self.secrets_shown("hunter2", "me:"), [])
+
     def test_rejected_credentials_say_so(self):
         self.serve(lambda peer: peer.refuse("401 Unauthorized"), ELECTRIC_TUNNEL_TOKEN="wrong")
         self.assertIn("not accepted", self.failure()[2])

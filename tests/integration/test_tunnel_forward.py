@@ -1,5 +1,6 @@
 """electric-tunnel between a Postgres client and scripted services: bytes, ends, failures in mid-session."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -507,6 +508,53 @@ class BackPressure(TunnelTest):
         self.assertLess(self.memory() - before, self.LIMIT)
         # Others are not kept waiting.
         self.assert_alive()
+
+    def fill_both_directions(self):
+        """Neither side reads, both write until nothing more is taken; then the service resets."""
+        full = threading.Event()
+        cut = threading.Event()
+
+        def flood(peer):
+            peer.socket.settimeout(1)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    peer.send(wire.message("D", bytes(100000)))
+            full.set()
+            cut.wait(20)
+            peer.cut()
+
+        self.serve(postgres(flood))
+        connection = self.session()
+        sock = connection.stream
+        sock.settimeout(1)
+        with self.assertRaises(TimeoutError):
+            while True:
+                sock.send(bytes(1 << 20))
+        self.assertTrue(full.wait(20))
+        cut.set()
+        return sock
+
+    def test_a_reset_while_both_directions_are_full_frees_a_writer_that_does_not_read(self):
+        sock = self.fill_both_directions()
+        sock.settimeout(15)
+        with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+            sock.sendall(bytes(16 << 20))
+        self.client.wait_for("was lost: it broke before everything was sent")
+        self.client.wait_for("closed: the tunnel failed")
+        self.assert_alive()
+
+    def test_a_reset_while_both_directions_are_full_leaves_what_came_before_to_a_reader(self):
+        sock = self.fill_both_directions()
+        time.sleep(1)
+        sock.settimeout(15)
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while more := len(sock.recv(1 << 20)):
+                received += more
+                time.sleep(0.01)
+        # More than the program's own queue: what its socket still held, too.
+        self.assertGreater(received, 1 << 20)
+        self.client.wait_for("closed: the tunnel failed")
 
     def test_flow_resumes_and_nothing_is_lost(self):
         data = os.urandom(1 << 20) * 24

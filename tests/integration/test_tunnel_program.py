@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from urllib.parse import quote
 
 from tests.integration.test_tunnel_forward import TunnelTest, receive
 from tests.support import wire
@@ -134,6 +135,33 @@ class Listening(TunnelTest):
             self.assertEqual(done.returncode, 73)
             self.assertIn(path, done.stderr)
         self.assertFalse(os.path.exists(path))
+
+
+    def test_a_unix_socket_in_a_relative_directory_is_announced_by_its_absolute_path(self):
+        parent = os.path.realpath(self.enterContext(tempfile.TemporaryDirectory(prefix="tunnel-")))
+        directory = os.path.join(parent, "a&b c%")
+        os.mkdir(directory)
+        service = self.start(Service(echo))
+        client = OnUnix(service.url, "--listen", "./a&b c%", "--local-port", "6543", "--output", "json")
+        client.argv = ["env", "-C", parent, *client.argv]
+        with client:
+            line = client.announcement()
+            self.assertEqual((line["host"], line["port"]), (directory, 6543))
+            self.assertEqual(line["url"], f"postgresql:///?host={quote(directory)}&port=6543")
+            self.assertIn(f"listening on {directory}/.s.PGSQL.6543\n", client.stderr())
+            self.assertIn(f"psql -h {parent}/", client.stderr())
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(f"{line['host']}/.s.PGSQL.{line['port']}")
+                sock.sendall(b"local")
+                self.assertEqual(receive(sock, 5), b"local")
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_a_directory_that_does_not_exist(self):
+        for directory in ("./no/such", "/no/such"):
+            done = tunnel("--listen", directory)
+            self.assertEqual(done.returncode, 73)
+            self.assertIn(directory, done.stderr)
+            self.assertIn("No such file", done.stderr)
 
 
 class OnUnix(Client):

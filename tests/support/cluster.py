@@ -7,6 +7,7 @@
 Works as an ordinary user, and as root by dropping to user postgres (Postgres refuses root).
 """
 
+import contextlib
 import glob
 import itertools
 import os
@@ -101,6 +102,15 @@ class Cluster:
         self._process = None
         # The socket's lock and the shared memory belong to backends until they have noticed.
         wait_until(lambda: not self._backends(), 10, "orphaned backends to end")
+
+    @contextlib.contextmanager
+    def accepting_nothing(self):
+        """New connections hang; those there are go on."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def restart(self, mode="fast"):
         self.stop(mode)
