@@ -30,8 +30,8 @@ class SwitchTest(ProgramTest):
         return self.cluster.psql("SELECT count(*) FROM pg_event_trigger")
 
     def ops(self, after=0):
-        return self.cluster.psql("SELECT string_agg(op->>'op', ',' ORDER BY seq, at) FROM electric.migrations,"
-                                 f" jsonb_array_elements(ops) WITH ORDINALITY AS o(op, at) WHERE seq > {after}")
+        return self.cluster.psql("SELECT string_agg(op->>'op', ',' ORDER BY seq, number) FROM electric.migrations,"
+                                 f" jsonb_array_elements(ops) WITH ORDINALITY AS o(op, number) WHERE seq > {after}")
 
     def test_off_by_default(self):
         with self.serve() as server:
