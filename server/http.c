@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "common/memory.h"
@@ -17,9 +18,16 @@
 #include "server/upgrade.h"
 #include "server/websocket.h"
 
+/* So long one may keep the place of another without asking anything. */
+enum { IDLE_GRACE_MS = 1000 };
+
 /* One accepted connection, from its first request to its end; the WebSocket once upgraded. */
 struct http_connection {
     struct server *server;
+    TAILQ_ENTRY(http_connection) idle_entry;
+    bool idle;         /* in the server's list of those not upgraded */
+    bool counted;      /* in its http_count */
+    uint64_t asked_at; /* or came in */
     struct lws *wsi;
     struct websocket *websocket;
     char peer[PEER_NAME_MAX];
@@ -30,6 +38,38 @@ struct http_connection {
 static struct http_connection *connection_of(struct lws *wsi)
 {
     return lws_get_opaque_user_data(wsi);
+}
+
+/* The limit */
+
+static void leave_idle(struct http_connection *connection)
+{
+    if (connection->idle)
+        TAILQ_REMOVE(&connection->server->http_idle, connection, idle_entry);
+    connection->idle = false;
+}
+
+static void note_asked(struct http_connection *connection)
+{
+    leave_idle(connection);
+    TAILQ_INSERT_TAIL(&connection->server->http_idle, connection, idle_entry);
+    connection->idle = true;
+    connection->asked_at = loop_now_ms();
+}
+
+static void stop_counting(struct http_connection *connection)
+{
+    leave_idle(connection);
+    if (connection->counted)
+        connection->server->http_count--;
+    connection->counted = false;
+}
+
+/* libwebsockets sees the end in its next turn and closes the descriptor. */
+static void evict(struct http_connection *connection)
+{
+    stop_counting(connection);
+    (void)shutdown(lws_get_socket_fd(connection->wsi), SHUT_RDWR);
 }
 
 /* Routes */
@@ -128,8 +168,9 @@ static int on_request(struct lws *wsi)
 {
     struct http_connection *connection = connection_of(wsi);
 
-    if (connection == NULL)
+    if (connection == NULL || !connection->counted)
         return -1;
+    note_asked(connection);
     if (connection->server->control != NULL && !connection->server->draining &&
         asks_for_health(wsi) && !control_check(connection->server->control, &connection->health)) {
         connection->waiting = true;
@@ -154,11 +195,12 @@ static int on_writable(struct lws *wsi)
 
 static int on_upgrade_request(struct lws *wsi, const char *protocol)
 {
-    const struct http_connection *connection = connection_of(wsi);
+    struct http_connection *connection = connection_of(wsi);
     const struct reply *refusal;
 
-    if (connection == NULL)
+    if (connection == NULL || !connection->counted)
         return -1;
+    note_asked(connection);
     /* curl asks every server for h2c; the answer may ignore it (RFC 9110 section 7.8). */
     if (strcasecmp(protocol, "h2c") == 0)
         refusal = route(connection->server, wsi);
@@ -177,8 +219,9 @@ static int on_established(struct lws *wsi)
     struct server *server;
     struct websocket *websocket;
 
-    if (connection == NULL)
+    if (connection == NULL || !connection->counted)
         return -1;
+    leave_idle(connection);
     server = connection->server;
     websocket = websocket_new(server->loop, server->watchdog, wsi);
     if (websocket == NULL)
@@ -215,7 +258,7 @@ static void on_destroyed(struct lws *wsi)
     on_gone(connection);
     if (connection->server->control != NULL)
         control_forget(connection->server->control, &connection->health);
-    connection->server->http_count--;
+    stop_counting(connection);
     free(connection);
     lws_set_opaque_user_data(wsi, NULL);
 }
@@ -266,8 +309,15 @@ const struct lws_protocols http_protocol = {.name = "http", .callback = on_event
 bool http_has_room(void *owner)
 {
     const struct server *server = owner;
+    struct http_connection *oldest = TAILQ_FIRST(&server->http_idle);
 
-    return server->http_count < server->settings->max_http;
+    if (server->http_count < server->settings->max_http)
+        return true;
+    /* Strangers who keep their connection must not keep the tunnel's clients out. */
+    if (oldest == NULL || loop_now_ms() - oldest->asked_at < IDLE_GRACE_MS)
+        return false;
+    evict(oldest);
+    return true;
 }
 
 void http_accept(void *owner, int fd, const struct sockaddr_storage *address)
@@ -287,5 +337,7 @@ void http_accept(void *owner, int fd, const struct sockaddr_storage *address)
     connection->health.on_answer = on_health;
     listener_peer_name(address, connection->peer);
     lws_set_opaque_user_data(wsi, connection);
+    connection->counted = true;
     server->http_count++;
+    note_asked(connection);
 }

@@ -338,6 +338,7 @@ int server_run(const struct server_settings *settings)
 
     /* A write to a peer that has gone is an error code here, not a signal. */
     (void)signal(SIGPIPE, SIG_IGN);
+    TAILQ_INIT(&runner.server.http_idle);
     runner.deadline.on_expired = on_deadline;
     status = start(&runner, &error);
     if (status == STATUS_OK) {

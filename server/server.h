@@ -7,14 +7,18 @@
 #include "server/proxy/session.h"
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 struct control;
 struct dial_target;
+struct http_connection;
 struct listener;
 struct loop;
 struct stream;
 struct websocket_watchdog;
 struct worker_pool;
+
+TAILQ_HEAD(http_connections, http_connection);
 
 /* One client, relayed or a session; embed it. */
 struct server_client {
@@ -34,9 +38,10 @@ struct server {
     struct session_settings session;
     struct server_client *clients;
     unsigned long client_count;
-    unsigned long http_count;     /* connections on the HTTP port, WebSockets included */
-    unsigned long unready_count;  /* clients that have not authenticated yet */
-    unsigned long admitted_count; /* clients that have, and whose session is not over */
+    unsigned long http_count;          /* connections on the HTTP port, WebSockets included */
+    unsigned long unready_count;       /* clients that have not authenticated yet */
+    unsigned long admitted_count;      /* clients that have, and whose session is not over */
+    struct http_connections http_idle; /* those not upgraded; who asked longest ago stands first */
     unsigned long long last_id;
     bool draining;
 };

@@ -245,6 +245,7 @@ static bool take_message(struct session *session, struct bytes *in, const uint8_
         start_job(session, &header);
         return false;
     case HANDLE_WAIT:
+        session->client_wants = message_size(&header);
         break;
     }
     return false;
@@ -255,6 +256,7 @@ void frontend_process(struct session *session, struct bytes *in)
     const uint8_t *run = in->data;
     bool moving = true;
 
+    session->client_wants = 0;
     while (moving && in->len > 0 && session->client_defer == 0) {
         if (session->client_pass > 0)
             pass(session, in);

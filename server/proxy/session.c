@@ -193,19 +193,31 @@ static void too_much(struct session *session)
     session_fail(session, &error);
 }
 
+/* Keeps what cannot be processed yet. A message that is waited for gets its room at once: growing
+ * by doubling would copy a large one several times. */
+static bool keep_client_input(struct session *session, struct bytes data)
+{
+    size_t queued = buffer_len(&session->client_input);
+    size_t room;
+
+    if (data.len > 0 && session->client_wants > queued)
+        (void)buffer_reserve(&session->client_input, session->client_wants - queued, &room);
+    return buffer_append(&session->client_input, data);
+}
+
 void session_client_bytes(struct session *session, struct bytes data)
 {
     if (session->state == SESSION_CLOSING || session->state == SESSION_REJECTING)
         return;
     if (buffer_len(&session->client_input) > 0 || is_waiting(session)) {
-        if (!buffer_append(&session->client_input, data))
+        if (!keep_client_input(session, data))
             too_much(session);
         else if (!is_waiting(session))
             session_feed(session);
         return;
     }
     process(session, &data);
-    if (session->state != SESSION_CLOSING && !buffer_append(&session->client_input, data)) {
+    if (session->state != SESSION_CLOSING && !keep_client_input(session, data)) {
         too_much(session);
         return;
     }

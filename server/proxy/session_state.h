@@ -58,6 +58,7 @@ struct session {
     /* frontend.c */
     struct buffer client_input; /* what could not be processed yet */
     size_t client_pass;         /* bytes of the current message that go upstream as they are */
+    size_t client_wants;        /* length of the message that is waited for whole; 0: none */
     size_t client_defer;        /* length of the message to be examined on a worker; 0: none */
     struct statement_job *job;
     struct buffer outgoing; /* a large message on its way upstream, piece by piece */

@@ -220,6 +220,7 @@ bool statement_mentions_ddlx(struct bytes text)
     static const char *const after[] = {"enable", "disable",  "grant",  "revoke",
                                         "assign", "unassign", "sqlite", NULL};
 
+    text = bytes_first(text, STATEMENT_INLINE_MAX);
     for (;;) {
         size_t at = bytes_find_ignoring_case(text, "electric");
         struct scanner scanner;

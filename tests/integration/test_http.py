@@ -102,7 +102,8 @@ class HttpTest(ProgramTest):
             self.assert_reason(response)
 
     def test_strange_path(self):
-        for path in ("/../etc/passwd", "/%00", "/%2e%2e/x", "//nowhere"):
+        # libwebsockets 4.1.6 drops a trailing %00 before anyone sees it, so "/%00" is "/".
+        for path in ("/../etc/passwd", "/%00x", "/%2e%2e/x", "//nowhere"):
             self.assertIn(request(self.port, path).status, (400, 403, 404), path)
 
     def test_query_of_a_known_path(self):
@@ -274,6 +275,29 @@ class TokenTest(ProgramTest):
         websocket.connect(server.http_port, headers={"authorization": "bearer s3cret-token"}).close()
         self.assertEqual(request(server.http_port, "/healthz").status, 200)
         self.assertNotIn("s3cret-token", server.stderr())
+
+
+class LimitTest(ProgramTest):
+    def test_idle_connections_make_room_for_the_tunnel(self):
+        cluster = self.enterContext(Cluster())
+        server = self.start(Server(cluster.url(), MAX_HTTP=4))
+        session = wire.Connection(websocket.connect(server.http_port))
+        self.addCleanup(session.close)
+        session.login(server.password)
+        for ask in (True, True, False):
+            stranger = self.enterContext(socket.create_connection(("127.0.0.1", server.http_port), 5))
+            if ask:
+                stranger.sendall(encode_request("x", "/healthz"))
+                self.assertEqual(receive_response(stranger)[0].status, 200)
+        others = [wire.Connection(websocket.connect(server.http_port, timeout=5)) for _ in range(3)]
+        for other in others:
+            self.addCleanup(other.close)
+            other.login(server.password)
+        # All are tunnels now: they stay, and one more waits.
+        with self.assertRaises(TimeoutError):
+            websocket.connect(server.http_port, timeout=2)
+        for one in (session, *others):
+            self.assertEqual(one.value("SELECT 1"), "1")
 
 
 class PortsTest(ProgramTest):
