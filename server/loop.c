@@ -70,8 +70,8 @@ static int on_epoll_readable(struct lws *wsi, enum lws_callback_reasons reason, 
     return 0;
 }
 
-/* Our WebSockets watch over their peers themselves (watchdog.c). The library sees none of their bytes:
- * by its default it would ping into them after 300 s and hang up after 310 s. */
+/* Our WebSockets watch over their peers themselves (watchdog.c). The library sees none of their
+ * bytes: by its default it would ping into them after 300 s and hang up after 310 s. */
 static const lws_retry_bo_t no_idle_policy = {.secs_since_valid_hangup = 0};
 
 static enum status create_context(struct loop *loop, const struct loop_http *http,

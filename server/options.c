@@ -13,8 +13,8 @@
 #include "common/url.h"
 
 #define FIELD(name) offsetof(struct server_settings, name)
-/* Descriptors beside those of sessions and HTTP: a hundred clients that have not logged in, a hundred
- * cancels that wait, listeners, epoll, log, workers, control connection. */
+/* Descriptors beside those of sessions and HTTP: a hundred clients that have not logged in, a
+ * hundred cancels that wait, listeners, epoll, log, workers, control connection. */
 #define OTHER_DESCRIPTORS 264
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};

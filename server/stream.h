@@ -24,8 +24,8 @@ struct stream_events {
     /* What was queued has gone down to the low watermark; called once per rise above the high one.
      */
     void (*on_drained)(void *owner);
-    /* Nothing can be written any more, though the peer may have sent something before it went; for an
-     * owner that then needs neither. May be NULL; on_closed follows unless the owner closes. */
+    /* Nothing can be written any more, though the peer may have sent something before it went; for
+     * an owner that then needs neither. May be NULL; on_closed follows unless the owner closes. */
     void (*on_broken)(void *owner);
     /* The stream is gone, with `reason` for the log; the last event, not given after
      * stream_close(). */

@@ -44,8 +44,8 @@ enum ddlx_kind rewrite_kind(const struct rewrite *rewrite, uint32_t index);
 /* Is a report_position: `context` is the rewrite. */
 uint32_t rewrite_position(const void *context, uint32_t position);
 
-/* Whether a text that was not rewritten reads as if DDLX stood somewhere in it. Only for a hint in an
- * error, so no more than the first 32 KiB are looked at. */
+/* Whether a text that was not rewritten reads as if DDLX stood somewhere in it. Only for a hint in
+ * an error, so no more than the first 32 KiB are looked at. */
 bool statement_mentions_ddlx(struct bytes text);
 
 /* Texts longer than this are examined on a worker. */
