@@ -24,8 +24,6 @@
 
 enum { WORKERS = 4, EXAMINERS = 2, HTTP_IDLE_TIMEOUT_S = 60, TERMINATE_GRACE_MS = 5000 };
 #define WORKER_STACK (8UL * 1024 * 1024)
-/* Deeply nested SQL overflows the parser's usual stack; only touched pages are committed. */
-#define EXAMINER_STACK (256UL * 1024 * 1024)
 /* The longest SQL text that is searched for our statements; it is held whole meanwhile, for clients
  * that have logged in. */
 #define QUERY_MAX ((size_t)256 * 1024 * 1024)
@@ -190,7 +188,7 @@ static enum status start_workers(struct runner *runner, struct error *error)
     enum status status = start_crew(server->loop, &runner->workers, WORKERS, WORKER_STACK, error);
 
     if (status == STATUS_OK && server->settings->relay_host == NULL)
-        status = start_crew(server->loop, &runner->examiners, EXAMINERS, EXAMINER_STACK, error);
+        status = start_crew(server->loop, &runner->examiners, EXAMINERS, WORKER_STACK, error);
     server->workers = runner->workers.pool;
     server->examiners = runner->examiners.pool;
     return status;

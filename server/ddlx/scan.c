@@ -361,7 +361,7 @@ bool scanner_next_statement(struct scanner *scanner, struct scan_statement *stat
 
     if (!skip_empty_statements(scanner, &token))
         return false;
-    *statement = (struct scan_statement){.start = token.start, .first = token};
+    *statement = (struct scan_statement){.start = token.start};
     while (!ends_statement(&nesting, scanner->text, token)) {
         statement->end = token.end;
         if (token.type == SCAN_WORD) {

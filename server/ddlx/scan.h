@@ -47,7 +47,6 @@ bool scan_is_symbol(struct bytes text, struct scan_token token, char symbol);
 struct scan_statement {
     size_t start;
     size_t end;
-    struct scan_token first;
     bool mentions_electric; /* the word, unquoted, stands in it */
     bool broken;
 };

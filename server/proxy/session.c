@@ -35,11 +35,6 @@ enum session_mode session_mode(const struct session *session)
     return session->mode;
 }
 
-bool session_is_authenticating(const struct session *session)
-{
-    return session->state <= SESSION_REJECTING;
-}
-
 struct session *session_new(const struct session_settings *settings,
                             const struct session_host *host_ops, void *host, unsigned long long id,
                             const char *peer, enum session_entrance entrance, bool tls)

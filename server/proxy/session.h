@@ -118,7 +118,5 @@ void session_terminate(struct session *session, const struct error *error);
 enum session_mode session_mode(const struct session *session);
 /* "startup", "authenticating", "connecting", "ready", "closing": for the log and metrics. */
 const char *session_state_name(const struct session *session);
-/* True while nothing has been authenticated yet: such sessions are bounded separately. */
-bool session_is_authenticating(const struct session *session);
 
 #endif
