@@ -1,6 +1,17 @@
 /* Recogniser of DDLX, and its form as a call. */
 #include "server/ddlx/ddlx.h"
 
+/* [database.]schema.table; a fourth part is a syntax error in Postgres too. */
+#define NAME_PARTS 3
+
+/* Offsets point into the text it was parsed from. */
+struct command {
+    enum ddlx_kind kind;
+    bool if_exists;
+    struct scan_token name[NAME_PARTS];
+    size_t name_parts;
+};
+
 /* Walks over the tokens of one statement. */
 struct parser {
     struct scanner scanner;
@@ -43,13 +54,13 @@ static bool accept_if_exists(struct parser *parser)
     return false;
 }
 
-static bool accept_name(struct parser *parser, struct ddlx_command *command)
+static bool accept_name(struct parser *parser, struct command *command)
 {
     command->name_parts = 0;
     for (;;) {
         if (parser->token.type != SCAN_WORD && parser->token.type != SCAN_QUOTED)
             return false;
-        if (command->name_parts == DDLX_NAME_PARTS)
+        if (command->name_parts == NAME_PARTS)
             return false;
         command->name[command->name_parts++] = parser->token;
         advance(parser);
@@ -69,7 +80,7 @@ static enum ddlx_kind accept_switch(struct parser *parser)
 }
 
 /* ALTER TABLE [IF EXISTS] [ONLY] name {ENABLE | DISABLE} ELECTRIC, behind ALTER. */
-static bool parse_alter_table(struct parser *parser, struct ddlx_command *command)
+static bool parse_alter_table(struct parser *parser, struct command *command)
 {
     if (!accept_word(parser, "table"))
         return false;
@@ -82,21 +93,18 @@ static bool parse_alter_table(struct parser *parser, struct ddlx_command *comman
 }
 
 /* ELECTRIC {ENABLE | DISABLE} name, behind ELECTRIC. */
-static bool parse_electric(struct parser *parser, struct ddlx_command *command)
+static bool parse_electric(struct parser *parser, struct command *command)
 {
     command->kind = accept_switch(parser);
     return command->kind != DDLX_NONE && accept_name(parser, command);
 }
 
-struct ddlx_command ddlx_parse(const struct scanner *scanner,
-                               const struct scan_statement *statement)
+static struct command parse(const struct scanner *scanner, const struct scan_statement *statement)
 {
-    struct ddlx_command command = {.kind = DDLX_NONE};
+    struct command command = {.kind = DDLX_NONE};
     struct parser parser;
     bool found = false;
 
-    if (!statement->mentions_electric || statement->broken)
-        return command;
     parser_init(&parser, scanner, statement);
     if (accept_word(&parser, "alter"))
         found = parse_alter_table(&parser, &command);
@@ -117,7 +125,7 @@ static void append_escaped(struct buffer *out, struct bytes text)
     }
 }
 
-void ddlx_append_call(struct buffer *out, struct bytes text, const struct ddlx_command *command)
+static void append_call(struct buffer *out, struct bytes text, const struct command *command)
 {
     buffer_append_format(out, "CALL electric.%s(E'",
                          command->kind == DDLX_ENABLE ? "enable" : "disable");
@@ -129,15 +137,33 @@ void ddlx_append_call(struct buffer *out, struct bytes text, const struct ddlx_c
     buffer_append_format(out, "'%s)", command->if_exists ? ", true" : "");
 }
 
+enum ddlx_kind ddlx_translate(const struct scanner *scanner, const struct scan_statement *statement,
+                              struct buffer *call, struct ddlx_mistake *mistake)
+{
+    struct command command;
+
+    (void)mistake;
+    if (!statement->mentions_electric || statement->broken)
+        return DDLX_NONE;
+    command = parse(scanner, statement);
+    if (command.kind != DDLX_NONE)
+        append_call(call, scanner->text, &command);
+    return command.kind;
+}
+
 const char *ddlx_tag(enum ddlx_kind kind)
 {
-    switch (kind) {
-    case DDLX_ENABLE:
-        return "ELECTRIC ENABLE";
-    case DDLX_DISABLE:
-        return "ELECTRIC DISABLE";
-    case DDLX_NONE:
-        break;
-    }
-    return "CALL";
+    static const char *const tags[] = {
+        [DDLX_NONE] = "CALL",
+        [DDLX_ENABLE] = "ELECTRIC ENABLE",
+        [DDLX_DISABLE] = "ELECTRIC DISABLE",
+        [DDLX_GRANT] = "ELECTRIC GRANT",
+        [DDLX_REVOKE] = "ELECTRIC REVOKE",
+        [DDLX_ASSIGN] = "ELECTRIC ASSIGN",
+        [DDLX_UNASSIGN] = "ELECTRIC UNASSIGN",
+        [DDLX_SQLITE] = "ELECTRIC SQLITE",
+        [DDLX_MISTAKE] = "CALL",
+    };
+
+    return tags[kind];
 }

@@ -9,27 +9,32 @@
 #include "common/buffer.h"
 #include "server/ddlx/scan.h"
 
-enum ddlx_kind { DDLX_NONE, DDLX_ENABLE, DDLX_DISABLE };
-
-/* [database.]schema.table; a fourth part is a syntax error in Postgres too. */
-#define DDLX_NAME_PARTS 3
-
-/* Offsets point into the text it was parsed from. */
-struct ddlx_command {
-    enum ddlx_kind kind;
-    bool if_exists;
-    struct scan_token name[DDLX_NAME_PARTS];
-    size_t name_parts;
+enum ddlx_kind {
+    DDLX_NONE, /* any other statement: Postgres judges it */
+    DDLX_ENABLE,
+    DDLX_DISABLE,
+    DDLX_GRANT,
+    DDLX_REVOKE,
+    DDLX_ASSIGN,
+    DDLX_UNASSIGN,
+    DDLX_SQLITE,
+    DDLX_MISTAKE, /* meant to be DDLX, but malformed: Postgres will answer with a syntax error */
 };
 
-/* DDLX_NONE when the statement is anything else, malformed DDLX included: then Postgres judges it.
- */
-struct ddlx_command ddlx_parse(const struct scanner *scanner,
-                               const struct scan_statement *statement);
+/* Where a malformed statement stops making sense, as byte offsets into the text, and how it should
+ * be written. `start == end`: it ends too early. */
+struct ddlx_mistake {
+    size_t start, end;
+    const char *hint; /* static; a whole sentence that shows the form */
+};
 
-/* Exactly one CALL. Names stand in it as the client wrote them, in a literal that means the same
- * whatever standard_conforming_strings is. */
-void ddlx_append_call(struct buffer *out, struct bytes text, const struct ddlx_command *command);
+/* Appends exactly one CALL to `call` and says which command it stands for. For DDLX_NONE and
+ * DDLX_MISTAKE nothing is appended; only the latter fills in `mistake`. Names stand in the call as
+ * the client wrote them, in a literal that means the same whatever standard_conforming_strings is.
+ * The call is at most DDLX_GROWTH times as long as the statement. */
+enum ddlx_kind ddlx_translate(const struct scanner *scanner, const struct scan_statement *statement,
+                              struct buffer *call, struct ddlx_mistake *mistake);
+#define DDLX_GROWTH 16
 
 /* The command tag that clients see, as `ELECTRIC ENABLE`. */
 const char *ddlx_tag(enum ddlx_kind kind);

@@ -123,21 +123,19 @@ static void copy_until(struct writer *writer, size_t end)
     writer->now += count;
 }
 
+/* Puts `call` in the place of `statement`. */
 static void replace(struct writer *writer, const struct scan_statement *statement,
-                    const struct ddlx_command *command)
+                    enum ddlx_kind kind, struct bytes call)
 {
     struct rewrite *rewrite = writer->rewrite;
-    struct statement_edit edit = {.kind = command->kind, .statement = writer->statement};
-    size_t begin;
+    struct statement_edit edit = {.kind = kind, .statement = writer->statement};
 
     copy_until(writer, statement->start);
     edit.was_start = writer->was;
     edit.now_start = writer->now;
 
-    begin = buffer_len(&rewrite->text);
-    ddlx_append_call(&rewrite->text, writer->text, command);
-    writer->now += (uint32_t)encoding_count(writer->characters,
-                                            bytes_skip(buffer_peek(&rewrite->text), begin));
+    buffer_append(&rewrite->text, call);
+    writer->now += (uint32_t)encoding_count(writer->characters, call);
     writer->was +=
         (uint32_t)encoding_count(writer->characters, bytes_of(writer->text.data + statement->start,
                                                               statement->end - statement->start));
@@ -172,13 +170,19 @@ static bool is_ambiguous(const struct scanner *scanner, const struct statement_s
 static void examine_statements(struct writer *writer, struct scanner *scanner)
 {
     struct scan_statement statement;
+    struct ddlx_mistake mistake;
+    struct buffer call;
 
+    buffer_init(&call, writer->text.len * DDLX_GROWTH + 1);
     while (scanner_next_statement(scanner, &statement)) {
-        struct ddlx_command command = ddlx_parse(scanner, &statement);
-        if (command.kind != DDLX_NONE)
-            replace(writer, &statement, &command);
+        enum ddlx_kind kind = ddlx_translate(scanner, &statement, &call, &mistake);
+        if (kind != DDLX_NONE && kind != DDLX_MISTAKE)
+            replace(writer, &statement, kind, buffer_peek(&call));
+        buffer_clear(&call);
+        buffer_init(&call, writer->text.len * DDLX_GROWTH + 1);
         writer->statement++;
     }
+    buffer_clear(&call);
 }
 
 struct rewrite *statement_examine(struct bytes text, const struct statement_settings *settings)
@@ -191,9 +195,7 @@ struct rewrite *statement_examine(struct bytes text, const struct statement_sett
         return NULL;
     writer.rewrite = mem_new(sizeof *writer.rewrite);
     writer.rewrite->references = 1;
-    /* The shortest command, `ELECTRIC ENABLE t`, becomes `CALL electric.enable(E't')`, and a name
-     * at most doubles: three times the text is always enough. */
-    buffer_init(&writer.rewrite->text, text.len * 3 + 1);
+    buffer_init(&writer.rewrite->text, text.len * DDLX_GROWTH + 1);
 
     scanner_init(&scanner, text, settings->standard_conforming_strings);
     examine_statements(&writer, &scanner);
