@@ -20,6 +20,7 @@ import re
 import unittest
 
 from tests.support import wire
+from tests.support.ledger import LedgerChecks
 from tests.support.schema import DatabaseTest, Session, install, on_each_major
 
 HERE = os.path.dirname(__file__)
@@ -49,7 +50,7 @@ def verdicts(text, major):
     return set(text.split(" or "))
 
 
-class EngineTest(DatabaseTest):
+class EngineTest(LedgerChecks, DatabaseTest):
     """Databases of this class begin as capture_base.sql."""
 
     settings = {"max_prepared_transactions": 10}
@@ -75,23 +76,6 @@ class EngineTest(DatabaseTest):
 
     def token(self):
         return self.session.value("SELECT value FROM electric.settings WHERE name = 'proxied_token'")
-
-    def migrations(self, after=0, session=None):
-        """The operations of each migration, as they stand in the table of cases."""
-        return (session or self.session).column(
-            "SELECT (SELECT string_agg(op->>'op', ',' ORDER BY at) FROM jsonb_array_elements(ops) WITH ORDINALITY AS o(op, at))"
-            f" FROM electric.migrations WHERE seq > {after} ORDER BY seq")
-
-    def head(self, session=None):
-        return int((session or self.session).value("SELECT seq FROM electric.head"))
-
-    def sweep(self, session=None):
-        return (session or self.session).column(
-            "SELECT concat_ws(' ', state, nsp || '.' || name, code, message) FROM electric.sweep()")
-
-    def complaints(self, session=None):
-        return (session or self.session).column(
-            "SELECT item || ': ' || detail FROM electric.health() WHERE NOT ok")
 
 
 # -- the table of cases -----------------------------------------------------------------------------
