@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
 #include "server/schema_query.h"
 #include "server/sql/bundle.h"
 
@@ -298,6 +299,20 @@ static enum status refuse_setting(const char *name, int digits, struct error *er
     return STATUS_USAGE;
 }
 
+static bool decode_mode(const char *text, enum schema_mode *mode)
+{
+    static const char *const names[] = {[SCHEMA_CAPTURE_OFF] = "off",
+                                        [SCHEMA_CAPTURE_TRIGGERS] = "triggers",
+                                        [SCHEMA_CAPTURE_FALLBACK] = "fallback"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(text, names[i]) == 0) {
+            *mode = (enum schema_mode)i;
+            return true;
+        }
+    return false;
+}
+
 /* One row always comes; what is missing is NULL in it, which reads as "". */
 static enum status decode_settings(const PGresult *rows, struct schema_settings *settings,
                                    struct error *error)
@@ -306,7 +321,42 @@ static enum status decode_settings(const PGresult *rows, struct schema_settings 
         return refuse_setting("cancel_key", 2 * SCHEMA_CANCEL_KEY_SIZE, error);
     if (!copy_token(PQgetvalue(rows, 0, 1), settings->proxied_token))
         return refuse_setting("proxied_token", SCHEMA_TOKEN_SIZE, error);
+    if (!decode_mode(PQgetvalue(rows, 0, 2), &settings->mode)) {
+        error_set(error, STATUS_USAGE, "55000",
+                  "the mode in electric.settings is missing or damaged");
+        error_hint(error, "It must be off, triggers or fallback.");
+        return STATUS_USAGE;
+    }
     return STATUS_OK;
+}
+
+static char *list_names(const PGresult *rows)
+{
+    size_t size = 1;
+    char *list, *end;
+
+    for (int i = 0; i < PQntuples(rows); i++)
+        size += strlen(PQgetvalue(rows, i, 0)) + 1;
+    list = end = mem_new(size);
+    for (int i = 0; i < PQntuples(rows); i++)
+        end = stpcpy(end, PQgetvalue(rows, i, 0)) + 1;
+    return list;
+}
+
+static enum status read_frameworks(PGconn *conn, struct schema_settings *settings,
+                                   struct error *error)
+{
+    PGresult *rows;
+    enum status status =
+        schema_fetch(conn,
+                     "SELECT DISTINCT pg_catalog.lower(table_name COLLATE pg_catalog.\"C\")"
+                     " FROM electric.frameworks WHERE table_name OPERATOR(pg_catalog.<>) ''",
+                     NULL, "read the frameworks of the schema electric", &rows, error);
+
+    if (status == STATUS_OK)
+        settings->framework_tables = list_names(rows);
+    PQclear(rows);
+    return status;
 }
 
 #define SETTING(name)                               \
@@ -318,15 +368,26 @@ enum status schema_read_settings(PGconn *conn, struct schema_settings *settings,
                                  struct error *error)
 {
     PGresult *rows;
-    enum status status =
-        schema_fetch(conn, "SELECT " SETTING("cancel_key") ", " SETTING("proxied_token"), NULL,
-                     "read the settings of the schema electric", &rows, error);
+    enum status status;
 
-    if (status != STATUS_OK)
-        return status;
-    status = decode_settings(rows, settings, error);
+    schema_clear_settings(settings);
+    status = schema_fetch(
+        conn, "SELECT " SETTING("cancel_key") ", " SETTING("proxied_token") ", " SETTING("mode"),
+        NULL, "read the settings of the schema electric", &rows, error);
+    if (status == STATUS_OK)
+        status = decode_settings(rows, settings, error);
     PQclear(rows);
+    if (status == STATUS_OK)
+        status = read_frameworks(conn, settings, error);
+    if (status != STATUS_OK)
+        schema_clear_settings(settings);
     return status;
+}
+
+void schema_clear_settings(struct schema_settings *settings)
+{
+    free(settings->framework_tables);
+    explicit_bzero(settings, sizeof(*settings));
 }
 
 enum status schema_prepare(PGconn *conn, bool capture, struct schema_server *server,

@@ -24,12 +24,21 @@ struct schema_server {
     bool pooled; /* a session pooler stands in between: pids in BackendKeyData are not Postgres's */
 };
 
+/* How changes of electrified tables are noticed: not at all, by event triggers, or by calls of
+ * electric.capture() after statements where this role may not create event triggers. */
+enum schema_mode { SCHEMA_CAPTURE_OFF, SCHEMA_CAPTURE_TRIGGERS, SCHEMA_CAPTURE_FALLBACK };
+
+/* Zeroed before it is first read, and cleared in the end. */
 struct schema_settings {
     uint8_t
         cancel_key[SCHEMA_CANCEL_KEY_SIZE]; /* secret; the same for every server of this database */
     /* Hex digits. A session started with the option `-c electric.proxied=<token>` may change
      * electrified tables; others are refused. No secret, it only guards against accidents. */
     char proxied_token[SCHEMA_TOKEN_SIZE + 1];
+    enum schema_mode mode;
+    /* Where migration tools record what they have run: names in lower case, each ended by a NUL,
+     * the list by an empty name. Owned; NULL until read. */
+    char *framework_tables;
 };
 
 /* Refuses (STATUS_USAGE) what cannot be served: Postgres older than 14, and a transaction pooler,
@@ -46,8 +55,11 @@ enum status schema_check_server(PGconn *conn, struct schema_server *server, stru
  * is there. Of servers that differ in it the last one started decides. */
 enum status schema_install(PGconn *conn, bool capture, struct error *error);
 
+/* Replaces what `settings` held; after a failure it holds nothing. */
 enum status schema_read_settings(PGconn *conn, struct schema_settings *settings,
                                  struct error *error);
+/* Frees what the settings own, and forgets the secret. */
+void schema_clear_settings(struct schema_settings *settings);
 
 /* All of the above in order, for a server that starts. On a standby whose schema is missing or old:
  * STATUS_UNAVAILABLE, with `server` filled in. */

@@ -448,6 +448,7 @@ void control_free(struct control *control)
     loop_timer_stop(&control->retry);
     loop_timer_stop(&control->impatience);
     (void)pthread_mutex_destroy(&control->lock);
+    schema_clear_settings(&control->schema);
     mem_free_secret(control, sizeof(*control));
 }
 
@@ -464,6 +465,16 @@ const uint8_t *control_cancel_key(const struct control *control)
 const char *control_proxied_token(const struct control *control)
 {
     return control->settings->capture ? control->schema.proxied_token : NULL;
+}
+
+enum schema_mode control_capture_mode(const struct control *control)
+{
+    return control->settings->capture ? control->schema.mode : SCHEMA_CAPTURE_OFF;
+}
+
+const char *control_framework_tables(const struct control *control)
+{
+    return control->schema.framework_tables;
 }
 
 const struct error *control_health(const struct control *control)

@@ -5,6 +5,7 @@
 
 #include "common/bytes.h"
 #include "common/status.h"
+#include "server/schema.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,10 @@ const uint8_t *control_cancel_key(const struct control *control);
 /* What marks sessions that may change electrified tables; NULL when nothing is captured. Only when
  * there is no obstacle. */
 const char *control_proxied_token(const struct control *control);
+/* As of the start; off unless the options ask for capture. Only when there is no obstacle. */
+enum schema_mode control_capture_mode(const struct control *control);
+/* As in struct schema_settings; stays until control_free(). Only when there is no obstacle. */
+const char *control_framework_tables(const struct control *control);
 
 /* Somebody who waits for an answer; embed it, zeroed. */
 struct control_waiter {

@@ -20,11 +20,19 @@ static int report_failure(enum status status, const struct error *error)
 static void report_success(const struct schema_server *server,
                            const struct schema_settings *settings)
 {
+    static const char *const modes[] = {[SCHEMA_CAPTURE_OFF] = "off",
+                                        [SCHEMA_CAPTURE_TRIGGERS] = "triggers",
+                                        [SCHEMA_CAPTURE_FALLBACK] = "fallback"};
+
     printf("status=OK\nversion=%d\nstandby=%d\npooled=%d\ncancel_key=", server->version,
            server->standby, server->pooled);
     for (size_t i = 0; i < SCHEMA_CANCEL_KEY_SIZE; i++)
         printf("%02x", settings->cancel_key[i]);
-    printf("\nproxied_token=%s\n", settings->proxied_token);
+    printf("\nproxied_token=%s\nmode=%s\nframework_tables=", settings->proxied_token,
+           modes[settings->mode]);
+    for (const char *name = settings->framework_tables; *name != '\0'; name += strlen(name) + 1)
+        printf("%s%s", name == settings->framework_tables ? "" : ",", name);
+    printf("\n");
 }
 
 int main(int argc, char **argv)
@@ -49,5 +57,6 @@ int main(int argc, char **argv)
     if (status != STATUS_OK)
         return report_failure(status, &error);
     report_success(&server, &settings);
+    schema_clear_settings(&settings);
     return 0;
 }

@@ -178,6 +178,30 @@ class Faults(EngineTest):
         self.assertEqual(self.sweep(), [])
         self.assertEqual(self.migrations(2), [])
 
+    def test_a_unique_index_refused_beforehand(self):
+        """What the proxy asks before it lets CREATE UNIQUE INDEX CONCURRENTLY through."""
+        self.session.run('CREATE SCHEMA s; CREATE TABLE s.items (id int); CREATE TABLE "Odd ""one" (id int PRIMARY KEY);'
+                         "CALL electric.enable('\"Odd \"\"one\"'); CREATE SCHEMA closed; CREATE TABLE closed.items (id int)")
+        stranger = self.connect("dev")
+        for session in (self.session, stranger):
+            for name in ("items", "public.items", '"items"', "ITEMS"):
+                error = self.assert_refused("EX011", "Cannot electrify column with UNIQUE constraint",
+                                            f"CALL electric.refuse_unique_index('{name}')", session)
+                self.assertEqual((error["s"], error["t"]), ("public", "items"))
+                self.assertEqual((error["D"], error["H"]), ('A unique index would constrain table "public"."items".',
+                                                            "Create the index without UNIQUE."))
+            self.assert_refused("EX011", "Cannot electrify column with UNIQUE constraint",
+                                """CALL electric.refuse_unique_index('"Odd ""one"')""", session)
+            for name in ("plain", "s.items", "closed.items", "nosuch", "no.such", "a.b.c.d", "other.public.items", "", "(", "2",
+                         '"items', "items_a_idx", str(self.session.value("SELECT 'items'::regclass::oid"))):
+                self.assert_ok(f"CALL electric.refuse_unique_index('{name}')", session)
+            self.assert_ok("CALL electric.refuse_unique_index(NULL)", session)
+        self.session.run("SET search_path = s, public; CALL electric.refuse_unique_index('items');"
+                         "RESET search_path; CREATE TEMP TABLE items (id int); CALL electric.refuse_unique_index('items')")
+        stranger.run("BEGIN READ ONLY; CALL electric.refuse_unique_index('plain'); COMMIT")
+        self.assertEqual(install(self.cluster.url(self.dbname))["status"], "OK")
+        self.assert_ok("CALL electric.refuse_unique_index('public.items')", stranger)
+
     def test_an_extension_that_moves(self):
         """An enum may belong to an extension; one is made here of what is installed anyway."""
         self.session.run("ALTER EXTENSION plpgsql ADD TYPE mood")
@@ -324,6 +348,44 @@ class Versions(EngineTest):
         self.session.run(f"BEGIN; INSERT INTO {table} (migration_name) VALUES ('30230101000000_init');"
                          "CALL electric.note_version(); ROLLBACK; ALTER TABLE items ADD c int")
         self.assertEqual(self.names(), [("time", None, None)])
+
+    def test_a_note_hurts_nobody(self):
+        """Whatever session calls it, in whatever state, nothing is raised and no lock stays."""
+        for table, columns in (("schema_migrations", "version int[]"), ("_prisma_migrations", "migration_name text, started_at"
+                               " text, finished_at text, checksum text"), ("pgmigrations", "name text, run_on text")):
+            self.session.run(f"CREATE TABLE {table} ({columns}); GRANT ALL ON {table} TO dev")
+        self.session.run("CREATE SCHEMA tenant; CREATE TABLE tenant.schema_migrations (version text); ALTER TABLE items ADD c int")
+        blocker = self.connect()
+        blocker.run("BEGIN; LOCK TABLE tenant.schema_migrations; SELECT 1 FROM electric.migrations FOR UPDATE")
+        stranger = self.connect("dev", options="-c statement_timeout=5s")
+        stranger.run("SET search_path = ''; SET plan_cache_mode = force_custom_plan")
+        for begin in ("BEGIN", "BEGIN READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE"):
+            with self.subTest(begin):
+                stranger.run(f"{begin}; CALL electric.note_version(); SAVEPOINT a; CALL electric.note_version()")
+                if "READ ONLY" not in begin:
+                    stranger.run("INSERT INTO public.pgmigrations VALUES ('31'); CALL electric.note_version()")
+                    self.assertEqual(stranger.column("SELECT DISTINCT relation::regclass FROM pg_locks WHERE pid = pg_backend_pid()"
+                                                     " AND relation::regclass::text ~ '^[^e].*migrations$'"), ["public.pgmigrations"])
+                stranger.run("COMMIT; CALL electric.note_version()")
+        self.assertEqual(stranger.value("SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+                                        " WHERE l.pid = pg_backend_pid() AND c.relname ~ 'migrations$'"), "0")
+
+    def test_a_note_in_its_own_transaction(self):
+        """The row this transaction wrote counts, not a newer one of another session or tool."""
+        rails, knex = self.framework("rails"), self.framework("knex")
+        self.session.run(f"ALTER TABLE items ADD c int; BEGIN; INSERT INTO {rails} VALUES ('31')")
+        self.connect().run(f"INSERT INTO {rails} VALUES ('32'); INSERT INTO {knex} (name) VALUES ('33')")
+        self.session.run("CALL electric.note_version(); COMMIT")
+        self.assertEqual(self.names(), [("time", "31", "rails")])
+
+    def test_a_table_for_each_tenant(self):
+        for i in range(40):
+            self.session.run(f"CREATE SCHEMA t{i}; CREATE TABLE t{i}.schema_migrations (version text);"
+                             f"INSERT INTO t{i}.schema_migrations VALUES ('{i}')")
+        self.session.run("SET search_path = t37, public; ALTER TABLE public.items ADD c int;"
+                         "UPDATE schema_migrations SET version = '3.7'; CALL electric.note_version();"
+                         "BEGIN; INSERT INTO t39.schema_migrations VALUES ('39b'); ALTER TABLE public.items ADD d int; COMMIT")
+        self.assertEqual([name[1] for name in self.names()], ["3.7", "39b"])
 
     def test_a_forged_note(self):
         for forged in ("x", "{", '"y"', "[1]", '{"version": "3a", "label": 5}'):
@@ -483,7 +545,7 @@ class Fallback(EngineTest):
                        "ALTER SCHEMA public OWNER TO app")
         self.addCleanup(self.forget_app)
         answer = install(self.cluster.url(self.dbname, user="app", password="app"), capture=True)
-        self.assertEqual(answer["status"], "OK", answer)
+        self.assertEqual((answer["status"], answer["mode"]), ("OK", "fallback"), answer)
         self.session = self.connect("app")
         self.session.run("CREATE TABLE items (id int PRIMARY KEY, a text, b int); CREATE TABLE plain (id int PRIMARY KEY);"
                          "CALL electric.enable('items')")

@@ -27,15 +27,15 @@ PUBLIC_ROUTINES = {
     "disable(text,boolean)", "electrify(text)", "electrify(text,text)", "enable(text,boolean)",
     "claim(text,boolean)", "disable_table(oid)", "enable_table(oid)", "is_created_here(oid)",
     "refuse_isolation(text)", "refuse_owner(text,text)", "report_missing(text,boolean)",
-    "migration_version(text)", "note_version()", "capture()",
-    "set_version(text)", "take_note()", "capture_changes()", "is_own_xid(xid)",
+    "migration_version(text)", "refuse_unique_index(text)", "note_version()", "capture()",
+    "set_version(text)", "take_note(name[])", "check_unique_index(oid)", "capture_changes()", "is_own_xid(xid)",
     "grant_privileges(jsonb)", "revoke_privileges(jsonb)", "assign_role(jsonb)", "unassign_role(jsonb)", "sqlite(text)",
     "find_scope(text)", "resolve_command(jsonb)", "store_grants(jsonb)", "delete_grants(jsonb)",
     "store_assignment(jsonb)", "delete_assignment(jsonb)", "publish_sqlite(text)",
 }
 # Run under the caller's search_path, so everything in them is qualified.
 UNPINNED_ROUTINES = {"disable(text,boolean)", "electrify(text)", "electrify(text,text)", "enable(text,boolean)",
-                     "claim(text,boolean)", "migration_version(text)", "note_version()", "capture()",
+                     "claim(text,boolean)", "migration_version(text)", "refuse_unique_index(text)", "note_version()", "capture()",
                      "grant_privileges(jsonb)", "revoke_privileges(jsonb)", "assign_role(jsonb)", "unassign_role(jsonb)",
                      "sqlite(text)", "find_scope(text)", "resolve_command(jsonb)"}
 
@@ -393,6 +393,10 @@ class Installation(DatabaseTest):
         self.assertEqual((int(answer["version"]) // 10000, answer["standby"], answer["pooled"]), (self.major, "0", "0"))
         self.assertRegex(answer["cancel_key"], r"^[0-9a-f]{64}$")
         self.assertRegex(answer["proxied_token"], r"^[0-9a-f]{32}$")
+        self.assertEqual(answer["mode"], "off")
+        names = answer["framework_tables"].split(",")
+        self.assertEqual(sorted(names), sorted({name.lower() for name in names}))
+        self.assertLessEqual({"schema_migrations", "sequelizemeta", "_prisma_migrations"}, set(names))
         self.assertEqual(self.session.value("SELECT value FROM electric.settings WHERE name = 'cancel_key'"),
                          answer["cancel_key"])
         other = self.createdb("template0")

@@ -52,12 +52,32 @@ BEGIN
 END
 $$;
 
--- The proxy calls this after a statement that wrote a migration tool's own table.
+-- The proxy calls this before CREATE UNIQUE INDEX CONCURRENTLY on what `name` means. What is wrong with
+-- the name Postgres will say itself.
+CREATE OR REPLACE PROCEDURE electric.refuse_unique_index(name text)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    relation pg_catalog.oid;
+BEGIN
+    BEGIN
+        -- Refuses numbers, which to_regclass would take for an oid.
+        PERFORM pg_catalog.parse_ident(name);
+        relation := pg_catalog.to_regclass(name)::pg_catalog.oid;
+    EXCEPTION
+        WHEN OTHERS THEN RETURN;
+    END;
+    PERFORM electric.check_unique_index(relation);
+END
+$$;
+
+-- The proxy calls this after a statement that wrote a migration tool's own table. Of many such tables
+-- those that the session finds first are looked at.
 CREATE OR REPLACE PROCEDURE electric.note_version()
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM electric.take_note();
+    PERFORM electric.take_note(pg_catalog.current_schemas(false));
 END
 $$;
 

@@ -225,6 +225,19 @@ BEGIN
 END
 $$;
 
+-- A unique index on an electrified table: one that was added, or, without a name, one that shall be.
+CREATE OR REPLACE FUNCTION electric.fault_of_unique_index(nsp text, name text, index_name text, column_name text)
+RETURNS electric.fault
+LANGUAGE sql IMMUTABLE
+RETURN ('EX011', 'Cannot electrify column with UNIQUE constraint',
+        format('%s would constrain table %s.', coalesce('Unique index ' || quote_ident(index_name), 'A unique index'),
+               electric.title(nsp, name)),
+        'Create the index without UNIQUE.'
+        -- Built concurrently it stays behind, broken, and still refuses rows.
+        || coalesce(' If it was built CONCURRENTLY, remove what is left of it: DROP INDEX CONCURRENTLY IF EXISTS '
+                    || quote_ident(nsp) || '.' || quote_ident(index_name) || ';', ''),
+        column_name)::electric.fault;
+
 -- An index that was added.
 CREATE OR REPLACE FUNCTION electric.fault_of_new_index(old jsonb, index_name text, index jsonb) RETURNS electric.fault
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -234,12 +247,7 @@ DECLARE
     clash text;
 BEGIN
     IF (index->>'unique')::boolean THEN
-        RETURN ('EX011', 'Cannot electrify column with UNIQUE constraint',
-                format('Unique index %I would constrain table %s.', index_name, title),
-                -- Built concurrently it stays behind, broken, and still refuses rows.
-                format('Create the index without UNIQUE. If it was built CONCURRENTLY, remove what is left of it: DROP INDEX CONCURRENTLY IF EXISTS %I.%I;',
-                       old->>'schema', index_name),
-                index->'columns'->0->>'column')::electric.fault;
+        RETURN electric.fault_of_unique_index(old->>'schema', old->>'name', index_name, index->'columns'->0->>'column');
     ELSIF starts_with(electric.fold(index_name), 'sqlite_') THEN
         RETURN ('EX022', format('Cannot create index "%s" on electrified table %s: SQLite reserves names that begin with sqlite_',
                                 index_name, title),

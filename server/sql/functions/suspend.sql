@@ -15,3 +15,7 @@ EXCEPTION
     WHEN insufficient_privilege THEN NULL;
 END
 $$;
+
+-- Functions that have other parameters now.
+DROP FUNCTION IF EXISTS electric.take_note();
+DROP FUNCTION IF EXISTS electric.framework_tables();

@@ -32,17 +32,29 @@ BEGIN
 END
 $$;
 
--- Tables in which tools record migrations. These are read with the rights of the schema's owner, so
--- nothing may be in them that would run the code of others.
-CREATE OR REPLACE FUNCTION electric.framework_tables() RETURNS TABLE (framework text, relation oid)
+-- Tables in which tools record migrations: those that this transaction may have written, as its locks
+-- show, or all. These are read with the rights of the schema's owner, so nothing may be in them that
+-- would run the code of others. Where each tenant has tables of its own there may be thousands: then
+-- the first few of `schemas` will do. A big table is no tool's.
+CREATE OR REPLACE FUNCTION electric.framework_tables(own boolean, schemas name[]) RETURNS TABLE (framework text, relation oid)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    names name[] := ARRAY(SELECT f.table_name FROM electric.frameworks f);
+    names   name[] := ARRAY(SELECT f.table_name FROM electric.frameworks f);
+    written oid[];
 BEGIN
+    IF own THEN
+        written := ARRAY(
+            SELECT l.relation FROM pg_locks l
+            WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'
+              AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+              AND l.mode IN ('RowExclusiveLock', 'AccessExclusiveLock'));
+    END IF;
     FOR relation IN
-        SELECT c.oid FROM pg_class c
+        SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relname = ANY (names) AND c.relkind = 'r' AND c.relpersistence <> 't' AND NOT c.relrowsecurity
+          AND c.relpages < 1000 AND (NOT own OR c.oid = ANY (written))
+        ORDER BY array_position(schemas, n.nspname), c.oid LIMIT 20
     LOOP
         SELECT f.framework INTO framework
         FROM electric.frameworks f JOIN pg_class c ON c.oid = relation AND c.relname = f.table_name::name
@@ -70,8 +82,8 @@ BEGIN
 END
 $$;
 
--- The row of one such table that was written last: by this transaction, or by any. Missing rights or a
--- lock mean that there is none.
+-- The row of one such table that was written last: by this transaction, or by any. Whatever is in the
+-- way of reading it (missing rights, a lock, columns of other types) means that there is none.
 CREATE OR REPLACE FUNCTION electric.newest_row(kind text, relation oid, own boolean,
                                                OUT named electric.migration_name, OUT written numeric, OUT open boolean)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET constraint_exclusion = off
@@ -92,9 +104,13 @@ BEGIN
         named.label := left(named.label, 1000);
         named.version := electric.leading_digits(named.version);
     END IF;
+    IF NOT own THEN
+        -- Undoes the lock: kept, it could make the tool and another session wait for each other.
+        RAISE EXCEPTION USING ERRCODE = 'EX000';
+    END IF;
 EXCEPTION
-    WHEN insufficient_privilege OR lock_not_available OR undefined_column OR undefined_function OR datatype_mismatch THEN
-        named := NULL;
+    WHEN SQLSTATE 'EX000' THEN NULL;
+    WHEN OTHERS THEN named := NULL;
 END
 $$;
 
@@ -108,7 +124,7 @@ DECLARE
     noted  text;
 BEGIN
     SELECT (r.named).* INTO result
-    FROM electric.framework_tables() t, electric.newest_row(t.framework, t.relation, true) AS r
+    FROM electric.framework_tables(true, '{}') t, electric.newest_row(t.framework, t.relation, true) AS r
     WHERE (r.named).label IS NOT NULL
     ORDER BY r.written DESC LIMIT 1;
     IF explicit IS NOT NULL THEN
@@ -153,18 +169,27 @@ $$;
 
 -- Called after a statement that wrote a tool's table. When the tool has yet to run the migration, its
 -- name is kept for the session's next one; else it labels those of this session that have no label.
-CREATE OR REPLACE FUNCTION electric.take_note() RETURNS void
+--
+-- The statement that came before has nothing to do with this, so it must not suffer: nothing is waited
+-- for, and nothing raised.
+CREATE OR REPLACE FUNCTION electric.take_note(schemas name[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
+    own   xid8 := pg_current_xact_id_if_assigned();
     noted record;
 BEGIN
-    -- What this transaction changes is named when it ends.
-    IF current_setting('transaction_read_only') = 'on' OR EXISTS (SELECT FROM electric.pending WHERE xid = pg_current_xact_id() AND ops <> '[]') THEN
+    -- SERIALIZABLE: to read a whole table would make this transaction depend on others that write there.
+    IF current_setting('transaction_read_only') = 'on' OR current_setting('transaction_isolation') = 'serializable'
+       OR NOT electric.is_capturing()
+       -- What this transaction changes is named when it ends.
+       OR EXISTS (SELECT FROM electric.pending p WHERE p.xid = own AND p.ops <> '[]') THEN
         RETURN;
     END IF;
     SELECT r.named, r.open INTO noted
-    FROM electric.framework_tables() t, electric.newest_row(t.framework, t.relation, false) AS r
+    FROM electric.framework_tables(own IS NOT NULL, schemas) t,
+         electric.newest_row(t.framework, t.relation, own IS NOT NULL) AS r
     WHERE (r.named).label IS NOT NULL
     ORDER BY r.written DESC LIMIT 1;
 
@@ -176,7 +201,11 @@ BEGIN
     IF noted.open IS NOT NULL THEN
         UPDATE electric.migrations m
         SET label = (noted.named).label, framework = (noted.named).framework
-        WHERE m.session = electric.session_id() AND m.label IS NULL;
+        WHERE m.seq IN (SELECT o.seq FROM electric.migrations o
+                        WHERE o.session = electric.session_id() AND o.label IS NULL FOR UPDATE SKIP LOCKED);
     END IF;
+EXCEPTION
+    WHEN OTHERS THEN
+        RAISE DEBUG 'electric: no name taken: %', SQLERRM;
 END
 $$;

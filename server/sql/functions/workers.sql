@@ -127,3 +127,19 @@ BEGIN
         SCHEMA = subject.nsp, TABLE = subject.name;
 END
 $$;
+
+-- Before a unique index is built concurrently: what Postgres leaves of a refused one would still refuse
+-- rows. `relation` may be null.
+CREATE OR REPLACE FUNCTION electric.check_unique_index(relation oid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known electric.electrified;
+BEGIN
+    SELECT * INTO known FROM electric.electrified e WHERE e.relid = relation;
+    IF known.name IS NOT NULL AND electric.is_capturing() THEN
+        PERFORM electric.raise_fault(known.nsp, known.name,
+                                     electric.fault_of_unique_index(known.nsp, known.name, NULL, NULL));
+    END IF;
+END
+$$;
