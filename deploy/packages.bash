@@ -14,6 +14,8 @@ libssl-dev            module  openssl
 libpq-dev             module  libpq
 libcurl4-openssl-dev  module  libcurl
 libwebsockets-dev     module  libwebsockets
+libjansson-dev        module  jansson
+zlib1g-dev            module  zlib
 '
 packages_of_postgres='
 postgresql            server  initdb

@@ -15,6 +15,7 @@
 #include "server/connection.h"
 #include "server/dial.h"
 #include "server/http.h"
+#include "server/ledger.h"
 #include "server/listener.h"
 #include "server/loop.h"
 #include "server/proxy/auth.h"
@@ -248,7 +249,10 @@ static enum status listen_postgres(struct runner *runner, struct error *error)
 
 static void on_prepared(void *owner)
 {
-    (void)owner;
+    struct server *server = &((struct runner *)owner)->server;
+
+    if (server->settings->capture)
+        server->ledger = ledger_new(server->loop, server->workers, server->settings);
     log_info(NULL, "ready");
 }
 
@@ -315,6 +319,8 @@ static void stop(struct runner *runner)
     loop_timer_stop(&runner->deadline);
     control_free(server->control);
     server->control = NULL;
+    ledger_free(server->ledger);
+    server->ledger = NULL;
     worker_pool_free(server->examiners);
     worker_pool_free(server->workers);
     websocket_watchdog_stop(server->watchdog);

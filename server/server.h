@@ -12,6 +12,7 @@
 struct control;
 struct dial_target;
 struct http_connection;
+struct ledger;
 struct listener;
 struct loop;
 struct stream;
@@ -35,6 +36,7 @@ struct server {
     struct websocket_watchdog *watchdog;
     struct dial_target *relay; /* relay mode, else NULL */
     struct control *control;   /* proxy mode, else NULL */
+    struct ledger *ledger;     /* once the schema is installed, if changes are captured; or NULL */
     struct session_settings session;
     struct server_client *clients;
     unsigned long client_count;
