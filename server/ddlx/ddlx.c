@@ -1,154 +1,127 @@
-/* Recogniser of DDLX, and its form as a call. */
+/* Recogniser of DDLX: what a statement's first words say it is. */
 #include "server/ddlx/ddlx.h"
 
-/* [database.]schema.table; a fourth part is a syntax error in Postgres too. */
-#define NAME_PARTS 3
+#include "server/ddlx/permissions.h"
 
-/* Offsets point into the text it was parsed from. */
-struct command {
-    enum ddlx_kind kind;
-    bool if_exists;
-    struct scan_token name[NAME_PARTS];
-    size_t name_parts;
-};
-
-/* Walks over the tokens of one statement. */
-struct parser {
-    struct scanner scanner;
-    struct scan_token token; /* the current one; SCAN_END behind the statement */
-    size_t end;
-};
-
-static void advance(struct parser *parser)
-{
-    parser->token = scanner_next(&parser->scanner);
-    if (parser->token.start >= parser->end)
-        parser->token.type = SCAN_END;
-}
-
-static void parser_init(struct parser *parser, const struct scanner *scanner,
-                        const struct scan_statement *statement)
-{
-    scanner_init(&parser->scanner, scanner->text, scanner->standard_conforming_strings);
-    parser->scanner.at = statement->start;
-    parser->end = statement->end;
-    advance(parser);
-}
-
-static bool accept_word(struct parser *parser, const char *keyword)
-{
-    if (!scan_is_word(parser->scanner.text, parser->token, keyword))
-        return false;
-    advance(parser);
-    return true;
-}
-
-/* IF is no reserved word: a table may be named so. */
-static bool accept_if_exists(struct parser *parser)
-{
-    struct parser before = *parser;
-
-    if (accept_word(parser, "if") && accept_word(parser, "exists"))
-        return true;
-    *parser = before;
-    return false;
-}
-
-static bool accept_name(struct parser *parser, struct command *command)
-{
-    command->name_parts = 0;
-    for (;;) {
-        if (parser->token.type != SCAN_WORD && parser->token.type != SCAN_QUOTED)
-            return false;
-        if (command->name_parts == NAME_PARTS)
-            return false;
-        command->name[command->name_parts++] = parser->token;
-        advance(parser);
-        if (!scan_is_symbol(parser->scanner.text, parser->token, '.'))
-            return true;
-        advance(parser);
-    }
-}
+static const char switch_hint[] = "Write: ALTER TABLE table ENABLE ELECTRIC, or DISABLE, as a "
+                                  "statement of its own.";
 
 static enum ddlx_kind accept_switch(struct parser *parser)
 {
-    if (accept_word(parser, "enable"))
+    if (parser_accept_word(parser, "enable"))
         return DDLX_ENABLE;
-    if (accept_word(parser, "disable"))
+    if (parser_accept_word(parser, "disable"))
         return DDLX_DISABLE;
     return DDLX_NONE;
 }
 
-/* ALTER TABLE [IF EXISTS] [ONLY] name {ENABLE | DISABLE} ELECTRIC, behind ALTER. */
-static bool parse_alter_table(struct parser *parser, struct command *command)
+static void write_switch(struct parser *parser, enum ddlx_kind kind, const struct name *table,
+                         bool if_exists)
 {
-    if (!accept_word(parser, "table"))
+    parser_write(parser,
+                 kind == DDLX_ENABLE ? "CALL electric.enable(E'" : "CALL electric.disable(E'");
+    parser_write_name(parser, table, 0, table->count, literal_write);
+    parser_write(parser, if_exists ? "', true)" : "')");
+}
+
+/* ALTER TABLE [IF EXISTS] [ONLY] table {ENABLE | DISABLE} ELECTRIC, behind ALTER. Up to there it
+ * may be any other ALTER TABLE; behind it, it cannot. */
+static enum ddlx_kind parse_alter(struct parser *parser)
+{
+    enum ddlx_kind kind;
+    struct name table;
+    bool if_exists;
+
+    if (!parser_accept_word(parser, "table"))
+        return DDLX_NONE;
+    /* IF is no reserved word: a table may be named so. */
+    if_exists = parser_accept_words(parser, "if", "exists");
+    parser_accept_word(parser, "only");
+    if (!parser_accept_name(parser, &table, TABLE_PARTS))
+        return DDLX_NONE;
+    kind = accept_switch(parser);
+    if (kind == DDLX_NONE || !parser_accept_word(parser, "electric"))
+        return DDLX_NONE;
+    parser->hint = switch_hint;
+    write_switch(parser, kind, &table, if_exists);
+    return parser_is_at_end(parser) ? kind : DDLX_MISTAKE;
+}
+
+static bool parse_switch(struct parser *parser, enum ddlx_kind kind)
+{
+    struct name table;
+
+    parser->hint = switch_hint;
+    if (!parser_accept_name(parser, &table, TABLE_PARTS))
         return false;
-    command->if_exists = accept_if_exists(parser);
-    accept_word(parser, "only");
-    if (!accept_name(parser, command))
+    write_switch(parser, kind, &table, false);
+    return parser_is_at_end(parser);
+}
+
+static bool parse_enable(struct parser *parser)
+{
+    return parse_switch(parser, DDLX_ENABLE);
+}
+
+static bool parse_disable(struct parser *parser)
+{
+    return parse_switch(parser, DDLX_DISABLE);
+}
+
+static bool parse_sqlite(struct parser *parser)
+{
+    struct literal statements;
+
+    parser->hint = "Write: ELECTRIC SQLITE 'statements'.";
+    if (!parser_accept_string(parser, &statements))
         return false;
-    command->kind = accept_switch(parser);
-    return command->kind != DDLX_NONE && accept_word(parser, "electric");
+    parser_write(parser, "CALL electric.sqlite(E'");
+    parser_write_string(parser, &statements, SIZE_MAX, literal_write);
+    parser_write(parser, "')");
+    return parser_is_at_end(parser);
 }
 
-/* ELECTRIC {ENABLE | DISABLE} name, behind ELECTRIC. */
-static bool parse_electric(struct parser *parser, struct command *command)
-{
-    command->kind = accept_switch(parser);
-    return command->kind != DDLX_NONE && accept_name(parser, command);
-}
+static const struct command {
+    const char *word;
+    enum ddlx_kind kind;
+    bool (*parse)(struct parser *parser);
+} commands[] = {
+    {"enable", DDLX_ENABLE, parse_enable},       {"disable", DDLX_DISABLE, parse_disable},
+    {"grant", DDLX_GRANT, permissions_grant},    {"revoke", DDLX_REVOKE, permissions_revoke},
+    {"assign", DDLX_ASSIGN, permissions_assign}, {"unassign", DDLX_UNASSIGN, permissions_unassign},
+    {"sqlite", DDLX_SQLITE, parse_sqlite},
+};
 
-static struct command parse(const struct scanner *scanner, const struct scan_statement *statement)
+/* Behind ELECTRIC, with which no statement of Postgres begins. */
+static enum ddlx_kind parse_electric(struct parser *parser)
 {
-    struct command command = {.kind = DDLX_NONE};
-    struct parser parser;
-    bool found = false;
-
-    parser_init(&parser, scanner, statement);
-    if (accept_word(&parser, "alter"))
-        found = parse_alter_table(&parser, &command);
-    else if (accept_word(&parser, "electric"))
-        found = parse_electric(&parser, &command);
-    if (!found || parser.token.type != SCAN_END)
-        command.kind = DDLX_NONE;
-    return command;
-}
-
-/* The inside of an E'…' literal. */
-static void append_escaped(struct buffer *out, struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] == '\'' || text.data[i] == '\\')
-            buffer_append_u8(out, text.data[i]);
-        buffer_append_u8(out, text.data[i]);
-    }
-}
-
-static void append_call(struct buffer *out, struct bytes text, const struct command *command)
-{
-    buffer_append_format(out, "CALL electric.%s(E'",
-                         command->kind == DDLX_ENABLE ? "enable" : "disable");
-    for (size_t i = 0; i < command->name_parts; i++) {
-        if (i > 0)
-            buffer_append_u8(out, '.');
-        append_escaped(out, scan_text(text, command->name[i]));
-    }
-    buffer_append_format(out, "'%s)", command->if_exists ? ", true" : "");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (parser_accept_word(parser, commands[i].word))
+            return commands[i].parse(parser) ? commands[i].kind : DDLX_MISTAKE;
+    parser->hint = "ELECTRIC is followed by ENABLE, DISABLE, GRANT, REVOKE, ASSIGN, UNASSIGN or "
+                   "SQLITE.";
+    return DDLX_MISTAKE;
 }
 
 enum ddlx_kind ddlx_translate(const struct scanner *scanner, const struct scan_statement *statement,
                               struct buffer *call, struct ddlx_mistake *mistake)
 {
-    struct command command;
+    enum ddlx_kind kind = DDLX_NONE;
+    size_t before = buffer_len(call);
+    struct parser parser;
 
-    (void)mistake;
     if (!statement->mentions_electric || statement->broken)
         return DDLX_NONE;
-    command = parse(scanner, statement);
-    if (command.kind != DDLX_NONE)
-        append_call(call, scanner->text, &command);
-    return command.kind;
+    parser_init(&parser, scanner, statement, call);
+    if (parser_accept_word(&parser, "electric"))
+        kind = parse_electric(&parser);
+    else if (parser_accept_word(&parser, "alter"))
+        kind = parse_alter(&parser);
+    if (kind == DDLX_MISTAKE) {
+        buffer_truncate(call, before);
+        *mistake = (struct ddlx_mistake){parser.token.start, parser.token.end, parser.hint};
+    }
+    return kind;
 }
 
 const char *ddlx_tag(enum ddlx_kind kind)
