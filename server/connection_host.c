@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "server/channel.h"
 #include "server/connection_state.h"
+#include "server/ledger.h"
 #include "server/proxy/statement.h"
 #include "server/proxy/upstream.h"
 #include "server/worker.h"
@@ -169,6 +170,13 @@ static void host_set_timer(void *host, unsigned long ms)
         loop_timer_stop(&connection->timer);
 }
 
+static void host_migrated(void *host)
+{
+    const struct connection *connection = host;
+
+    ledger_poke(connection->server->ledger);
+}
+
 static void host_authenticated(void *host, bool success)
 {
     struct connection *connection = host;
@@ -197,6 +205,7 @@ const struct session_host connection_host = {
     .cancel = host_cancel,
     .defer = host_defer,
     .set_timer = host_set_timer,
+    .migrated = host_migrated,
     .authenticated = host_authenticated,
     .close = host_close,
 };

@@ -250,7 +250,11 @@ static enum status listen_postgres(struct runner *runner, struct error *error)
 static void on_prepared(void *owner)
 {
     struct server *server = &((struct runner *)owner)->server;
+    enum schema_mode mode = control_capture_mode(server->control);
 
+    server->session.fallback = mode == SCHEMA_CAPTURE_FALLBACK;
+    if (mode != SCHEMA_CAPTURE_OFF)
+        server->session.framework_tables = control_framework_tables(server->control);
     if (server->settings->capture)
         server->ledger = ledger_new(server->loop, server->workers, server->settings);
     log_info(NULL, "ready");

@@ -92,6 +92,11 @@ static uint32_t read_position(struct bytes value)
     return position;
 }
 
+uint32_t report_position_of(struct bytes body)
+{
+    return read_position(report_field(body, 'P'));
+}
+
 static bool is_well_formed(struct bytes body)
 {
     struct bytes value;
@@ -118,7 +123,8 @@ static void copy_field(struct buffer *out, uint8_t code, struct bytes value,
         buffer_append_format(out, "%u", position);
     } else {
         buffer_append_u8(out, code);
-        buffer_append(out, value);
+        buffer_append(out, code == 'M' && edit->message != NULL ? bytes_of_string(edit->message)
+                                                                : value);
     }
     buffer_append_u8(out, 0);
 }

@@ -22,10 +22,14 @@ bool report_is_about_ddlx(struct bytes body);
  * 0: nowhere the client could look at. */
 typedef uint32_t report_position(const void *context, uint32_t position);
 
+/* 1-based, in characters of the text that was sent; 0: there is none. */
+uint32_t report_position_of(struct bytes body);
+
 /* What is to change in a report. */
 struct report_edit {
     bool ours;            /* leave out what shows our insides: where, file, line, routine, internal
                              position and query */
+    const char *message;  /* instead of the server's; may be NULL */
     const char *hint;     /* to be added where there is none; may be NULL */
     report_position *map; /* translates the position, one that maps to 0 is left out; may be NULL */
     const void *context;  /* for `map` */

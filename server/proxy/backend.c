@@ -6,7 +6,7 @@
 #include "server/pgwire/encode.h"
 #include "server/pgwire/report.h"
 
-/* The longest CommandComplete that could be ours. */
+/* The longest CommandComplete. */
 #define TAG_MAX 64
 
 bool backend_at_boundary(const struct session *session)
@@ -56,32 +56,67 @@ static bool needs_body(const struct session *session, const struct pgwire_header
     case PGWIRE_NOTICE_RESPONSE:
         return header->length <= SESSION_REPORT_MAX;
     case PGWIRE_COMMAND_COMPLETE:
-        return header->length <= TAG_MAX && pipeline_wants_tag(&session->pipeline);
+    case PGWIRE_EMPTY_QUERY_RESPONSE:
+    case PGWIRE_PORTAL_SUSPENDED:
+        return header->length <= TAG_MAX && pipeline_wants_end(&session->pipeline);
     default:
         return false;
     }
 }
 
-/* Sends a report in another shape if it needs one; false: it goes as it is. */
-static bool send_report(struct session *session, const struct pgwire_message *message)
+/* Is a report_position: where a mistake is, whatever Postgres says. */
+static uint32_t mistake_position(const void *context, uint32_t position)
+{
+    const struct rewrite *rewrite = context;
+
+    (void)position;
+    return rewrite->mistake.at + 1;
+}
+
+/* Whether Postgres complains of DDLX that we know more of. */
+static bool is_about_mistake(const struct rewrite *rewrite, struct bytes body)
+{
+    const struct rewrite_mistake *mistake;
+    uint32_t position = report_position_of(body);
+
+    if (rewrite == NULL || rewrite->mistake.hint == NULL || position == 0 ||
+        !bytes_equal_string(report_field(body, 'C'), "42601"))
+        return false;
+    mistake = &rewrite->mistake;
+    position = rewrite_position(rewrite, position) - 1;
+    return mistake->start <= position && position <= mistake->end;
+}
+
+static struct report_edit edit_of(const struct session *session, struct bytes body)
 {
     static const char ddlx_hint[] = "ENABLE ELECTRIC is a statement of its own: ALTER TABLE name "
                                     "ENABLE ELECTRIC. In a DO block "
                                     "or a function, write CALL electric.enable('name').";
     const struct rewrite *subject = pipeline_subject(&session->pipeline);
-    const struct report_edit edit = {
-        .ours = report_is_ours(message->body),
-        .hint = pipeline_mentions_ddlx(&session->pipeline) && report_is_about_ddlx(message->body)
-                    ? ddlx_hint
-                    : NULL,
-        .map = subject != NULL ? rewrite_position : NULL,
-        .context = subject,
-    };
+    struct report_edit edit = {.ours = report_is_ours(body), .context = subject};
+
+    if (is_about_mistake(subject, body)) {
+        edit.message = subject->mistake.message;
+        edit.hint = subject->mistake.hint;
+        edit.map = mistake_position;
+        return edit;
+    }
+    if (pipeline_mentions_ddlx(&session->pipeline) && report_is_about_ddlx(body))
+        edit.hint = ddlx_hint;
+    if (subject != NULL && subject->edit_count > 0)
+        edit.map = rewrite_position;
+    return edit;
+}
+
+/* Sends a report in another shape if it needs one; false: it goes as it is. */
+static bool send_report(struct session *session, const struct pgwire_message *message)
+{
+    const struct report_edit edit = edit_of(session, message->body);
     struct buffer out;
 
     if (!edit.ours && edit.hint == NULL && edit.map == NULL)
         return false;
-    buffer_init(&out, message->whole.len + sizeof ddlx_hint + 32);
+    buffer_init(&out, message->whole.len + SESSION_MESSAGE_MAX);
     report_rewrite(&out, message, &edit);
     session_send_client(session, &out);
     return true;
@@ -109,13 +144,48 @@ static bool is_report(uint8_t type)
     return type == PGWIRE_ERROR_RESPONSE || type == PGWIRE_NOTICE_RESPONSE;
 }
 
+/* What the plan says of a message that is not a report; false: it is to be sent as it is. */
+static bool carry_out(struct session *session, const struct pgwire_message *message,
+                      const struct plan_answer *answer)
+{
+    switch (answer->verdict) {
+    case PLAN_PASS:
+        return false;
+    case PLAN_HIDE:
+        return true;
+    case PLAN_RETAG:
+        send_tag(session, answer->tag);
+        return true;
+    case PLAN_HOLD:
+        buffer_append(&session->held, message->whole);
+        return true;
+    case PLAN_RELEASE:
+        if (buffer_len(&session->held) > 0)
+            session->ops->send_client(session->host, buffer_peek(&session->held));
+        buffer_truncate(&session->held, 0);
+        return message->type != PGWIRE_READY_FOR_QUERY;
+    }
+    return false;
+}
+
+/* A migration may have been committed. */
+static void note_idle(struct session *session)
+{
+    struct pipeline *pipeline = &session->pipeline;
+
+    if (!pipeline->changed_schema || pipeline->status != 'I')
+        return;
+    pipeline->changed_schema = false;
+    if (session->mode == SESSION_ELECTRIC)
+        session->ops->migrated(session->host);
+}
+
 /* Handles a whole message; true when it (or what stands for it) needs no further sending. `run` is
  * where bytes not yet sent begin. */
 static bool handle_whole(struct session *session, const struct pgwire_message *message,
                          const uint8_t *run)
 {
     struct plan_answer answer;
-    bool sent = false;
 
     if (message->type == PGWIRE_PARAMETER_STATUS)
         note_parameter(session, message->body);
@@ -125,18 +195,19 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
         return false;
     if (is_report(message->type)) {
         send_run(session, run, message->whole.data);
-        sent = send_report(session, message);
-        if (!sent)
+        if (!send_report(session, message))
             session->ops->send_client(session->host, message->whole);
-        sent = true;
+        if (message->type == PGWIRE_ERROR_RESPONSE)
+            buffer_truncate(&session->held, 0);
+        (void)pipeline_answer(&session->pipeline, message->type, message->body);
+        return true;
     }
     answer = pipeline_answer(&session->pipeline, message->type, message->body);
-    if (sent || answer.verdict == PLAN_PASS)
-        return sent;
-    send_run(session, run, message->whole.data);
-    if (answer.verdict == PLAN_RETAG)
-        send_tag(session, answer.tag);
-    return true;
+    if (message->type == PGWIRE_READY_FOR_QUERY)
+        note_idle(session);
+    if (answer.verdict != PLAN_PASS)
+        send_run(session, run, message->whole.data);
+    return carry_out(session, message, &answer);
 }
 
 /* A message that is not looked into: passes or is hidden, piece by piece. */

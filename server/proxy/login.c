@@ -378,6 +378,10 @@ void login_connected(struct session *session, const struct session_upstream *ups
         backend_note_parameter(session, bytes_of_string(parameter[0]),
                                bytes_of_string(parameter[1]));
     }
+    if (session->mode == SESSION_ELECTRIC) {
+        session->text_settings.fallback = session->settings->fallback;
+        session->text_settings.framework_tables = session->settings->framework_tables;
+    }
     pgwire_encode_backend_key_data(&out, upstream->pid, upstream->secret);
     if (session->mode != SESSION_SHADOW && session->database != NULL &&
         strcmp(session->database, session->settings->database) != 0 &&

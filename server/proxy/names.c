@@ -81,6 +81,13 @@ struct rewrite *names_get(const struct names *names, enum name_kind kind, struct
     return name != NULL ? name->rewrite : NULL;
 }
 
+void names_copy(struct names *names, const struct names *from)
+{
+    for (const struct name *name = from->newest; name != NULL; name = name->older)
+        if (name->rewrite->follow != FOLLOW_NONE)
+            names_set(names, name->kind, bytes_of(name->text, name->len), name->rewrite);
+}
+
 void names_forget_portals(struct names *names)
 {
     struct name **link = &names->newest;

@@ -13,7 +13,7 @@
 struct plan_entry {
     uint8_t type;
     uint8_t what;
-    bool hidden;
+    unsigned marks; /* enum plan_mark */
     bool mentions_ddlx;
     bool answered;      /* Query, FunctionCall: something other than ReadyForQuery has come */
     uint32_t completed; /* Query: statements that are done */
@@ -24,6 +24,7 @@ struct plan_entry {
 void pipeline_init(struct pipeline *pipeline)
 {
     memset(pipeline, 0, sizeof *pipeline);
+    pipeline->status = 'I';
 }
 
 static struct plan_entry *entry_at(const struct pipeline *pipeline, size_t index)
@@ -94,6 +95,7 @@ void pipeline_clear(struct pipeline *pipeline)
         pop(pipeline);
     free(pipeline->entries);
     names_clear(&pipeline->names);
+    names_clear(&pipeline->sent);
     pipeline_init(pipeline);
 }
 
@@ -110,7 +112,7 @@ bool pipeline_is_settled(const struct pipeline *pipeline)
 /* Names matter only while a rewritten text is under way or known by name. */
 static bool names_matter(const struct pipeline *pipeline)
 {
-    return pipeline->rewrites > 0 || pipeline->names.count > 0;
+    return pipeline->rewrites > 0 || pipeline->names.count > 0 || pipeline->sent.count > 0;
 }
 
 /* Postgres compares this much of a name (NAMEDATALEN - 1). */
@@ -163,6 +165,47 @@ static void copy_ended(struct pipeline *pipeline)
         push(pipeline, COPY_END);
 }
 
+/* What the names of `entry` will mean, if all goes well. */
+static void foresee(struct pipeline *pipeline, const struct plan_entry *entry)
+{
+    struct names *sent = &pipeline->sent;
+    struct rewrite *rewrite = entry->rewrite;
+
+    if (entry->type == PGWIRE_QUERY && sent->count > 0) {
+        names_set(sent, NAME_STATEMENT, bytes_of(NULL, 0), NULL);
+        names_set(sent, NAME_PORTAL, bytes_of(NULL, 0), NULL);
+    }
+    if (entry->names == NULL)
+        return;
+    if (entry->type == PGWIRE_PARSE)
+        names_set(sent, NAME_STATEMENT, statement_name(entry),
+                  rewrite != NULL && rewrite->follow != FOLLOW_NONE ? rewrite : NULL);
+    else if (entry->type == PGWIRE_BIND)
+        names_set(sent, NAME_PORTAL, portal_name(entry),
+                  names_get(sent, NAME_STATEMENT, statement_name(entry)));
+    else if (entry->type == PGWIRE_CLOSE && entry->what == 'S')
+        names_set(sent, NAME_STATEMENT, statement_name(entry), NULL);
+    else if (entry->type == PGWIRE_CLOSE)
+        names_set(sent, NAME_PORTAL, portal_name(entry), NULL);
+}
+
+enum statement_follow pipeline_follow(struct pipeline *pipeline, struct bytes portal)
+{
+    const struct rewrite *rewrite;
+
+    if (pipeline->skipping)
+        return FOLLOW_NONE;
+    if (pipeline->sent_wrong) {
+        names_clear(&pipeline->sent);
+        names_copy(&pipeline->sent, &pipeline->names);
+        for (size_t i = 0; i < pipeline->count; i++)
+            foresee(pipeline, entry_at(pipeline, i));
+        pipeline->sent_wrong = false;
+    }
+    rewrite = names_get(&pipeline->sent, NAME_PORTAL, bytes_first(portal, NAME_COMPARED));
+    return rewrite != NULL ? rewrite->follow : FOLLOW_NONE;
+}
+
 void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message)
 {
     struct plan_entry *entry;
@@ -180,15 +223,17 @@ void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message
     } else if (pipeline->skipping) {
         return;
     }
+    pipeline->open = message->type != PGWIRE_SYNC && message->type != PGWIRE_QUERY;
     entry = push(pipeline, message->type);
     entry->what = message->what;
-    entry->hidden = message->hidden;
+    entry->marks = message->marks;
     entry->mentions_ddlx = message->mentions_ddlx;
     entry->rewrite = rewrite_share(message->rewrite);
     if (message->rewrite != NULL)
         pipeline->rewrites++;
     if (names_matter(pipeline) && message->type != PGWIRE_QUERY && message->type != PGWIRE_SYNC)
         entry->names = copy_names(message);
+    foresee(pipeline, entry);
 }
 
 /* Out of turn at any time. */
@@ -248,6 +293,7 @@ static void drop_until_sync(struct pipeline *pipeline)
 {
     while (pipeline->count > 0 && head(pipeline)->type != PGWIRE_SYNC)
         pop(pipeline);
+    pipeline->sent_wrong = true;
     pipeline->skipping = pipeline->count == 0;
 }
 
@@ -293,25 +339,40 @@ bool pipeline_mentions_ddlx(const struct pipeline *pipeline)
     return pipeline->count > 0 && head(pipeline)->mentions_ddlx;
 }
 
-bool pipeline_wants_tag(const struct pipeline *pipeline)
+bool pipeline_wants_end(const struct pipeline *pipeline)
 {
-    return pipeline_subject(pipeline) != NULL;
+    return pipeline_subject(pipeline) != NULL ||
+           (pipeline->count > 0 && head(pipeline)->marks != 0);
 }
 
+/* About a CommandComplete of the client's own statements. */
 static struct plan_answer judge_tag(struct pipeline *pipeline, struct bytes body)
 {
     struct plan_answer answer = {.verdict = PLAN_PASS};
     struct plan_entry *entry = head(pipeline);
     const struct rewrite *rewrite = pipeline_subject(pipeline);
-    uint32_t statement = entry->type == PGWIRE_QUERY ? entry->completed++ : 0;
-    enum ddlx_kind kind;
+    bool is_query = entry->type == PGWIRE_QUERY;
+    uint32_t statement = is_query ? entry->completed++ : 0;
 
-    if (rewrite == NULL || !bytes_equal(body, bytes_of("CALL", sizeof "CALL")))
+    if (rewrite == NULL)
         return answer;
-    kind = rewrite_kind(rewrite, statement);
-    if (kind != DDLX_NONE) {
+    if (rewrite->changes_schema)
+        pipeline->changed_schema = true;
+    switch (rewrite_role(rewrite, statement)) {
+    case ROLE_CLIENT:
+        break;
+    case ROLE_WATCHED:
+        answer.verdict = is_query ? PLAN_HOLD : PLAN_PASS;
+        break;
+    case ROLE_HIDDEN:
+        answer.verdict = is_query ? PLAN_RELEASE : PLAN_PASS;
+        break;
+    case ROLE_DDLX:
+        if (!bytes_equal(body, bytes_of("CALL", sizeof "CALL")))
+            break;
         answer.verdict = PLAN_RETAG;
-        answer.tag = ddlx_tag(kind);
+        answer.tag = ddlx_tag(rewrite_kind(rewrite, statement));
+        break;
     }
     return answer;
 }
@@ -345,16 +406,49 @@ static bool completes(const struct plan_entry *entry, uint8_t type)
 
 static void note_ready(struct pipeline *pipeline, struct bytes body)
 {
-    if (body.len == 1 && body.data[0] == 'I')
-        names_forget_portals(&pipeline->names);
+    if (body.len == 1) {
+        pipeline->status = (char)body.data[0];
+        if (pipeline->status == 'I')
+            names_forget_portals(&pipeline->names);
+        if (pipeline->status == 'I' && pipeline->count == 0)
+            names_forget_portals(&pipeline->sent);
+    }
     if (pipeline->running == 0)
         pipeline->unsettled = false;
+}
+
+/* What becomes of an answer to an entry with marks; `last`: nothing more will answer it. */
+static enum plan_verdict judge_marked(struct pipeline *pipeline, const struct plan_entry *entry,
+                                      uint8_t type, bool last)
+{
+    bool refused = pipeline->gate == GATE_REFUSED;
+
+    if (type == PGWIRE_ERROR_RESPONSE) {
+        if ((entry->marks & MARK_GATE) != 0)
+            pipeline->gate = GATE_REFUSED;
+        return PLAN_PASS;
+    }
+    if ((entry->marks & MARK_GATE) != 0 && entry->type == PGWIRE_SYNC && last) {
+        if (refused && (entry->marks & MARK_GATE_QUERY) != 0)
+            return PLAN_PASS;
+        if (!refused)
+            pipeline->gate = GATE_PASSED;
+    }
+    if ((entry->marks & MARK_RELEASES) != 0 &&
+        (type == PGWIRE_COMMAND_COMPLETE || type == PGWIRE_READY_FOR_QUERY))
+        return PLAN_RELEASE;
+    if ((entry->marks & MARK_HIDDEN) != 0)
+        return PLAN_HIDE;
+    if ((entry->marks & MARK_HIDE_NO_DATA) != 0 && type == PGWIRE_NO_DATA)
+        return PLAN_HIDE;
+    return (entry->marks & MARK_WATCHED) != 0 && last ? PLAN_HOLD : PLAN_PASS;
 }
 
 struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, struct bytes body)
 {
     struct plan_answer answer = {.verdict = PLAN_PASS};
     struct plan_entry *entry = head(pipeline);
+    bool last;
 
     if (is_asynchronous(type))
         return answer;
@@ -363,15 +457,16 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
             note_ready(pipeline, body);
         return answer;
     }
+    last = completes(entry, type);
     if (type == PGWIRE_COMMAND_COMPLETE)
         answer = judge_tag(pipeline, body);
-    if (entry->hidden)
-        answer.verdict = PLAN_HIDE;
+    if (entry->marks != 0)
+        answer.verdict = judge_marked(pipeline, entry, type, last);
     if (type == PGWIRE_ERROR_RESPONSE)
         pipeline->copying_in = false;
     if (type == PGWIRE_ERROR_RESPONSE && is_extended(entry)) {
         drop_until_sync(pipeline);
-    } else if (completes(entry, type)) {
+    } else if (last) {
         learn_names(pipeline, entry);
         pop(pipeline);
     } else if (type != PGWIRE_READY_FOR_QUERY) {
@@ -383,4 +478,9 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
     if (type == PGWIRE_READY_FOR_QUERY)
         note_ready(pipeline, body);
     return answer;
+}
+
+bool pipeline_is_idle(const struct pipeline *pipeline)
+{
+    return pipeline->count == 0 && !pipeline->open && pipeline->status == 'I';
 }

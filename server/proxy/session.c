@@ -54,6 +54,7 @@ struct session *session_new(const struct session_settings *settings,
     buffer_init(&session->outgoing, SIZE_MAX); /* takes over what was bounded before */
     /* The longest report, and one read behind it. */
     buffer_init(&session->server_input, SESSION_REPORT_MAX * 2);
+    buffer_init(&session->held, SESSION_HELD_MAX);
     pipeline_init(&session->pipeline);
     return session;
 }
@@ -67,6 +68,7 @@ void session_free(struct session *session)
     buffer_clear(&session->client_input);
     buffer_clear(&session->outgoing);
     buffer_clear(&session->server_input);
+    buffer_clear(&session->held);
     parameters_free(&session->parameters);
     auth_exchange_free(session->exchange);
     free(session->user);
@@ -156,7 +158,8 @@ static void defer(struct session *session)
 static bool is_waiting(const struct session *session)
 {
     return session->job != NULL || buffer_len(&session->outgoing) > 0 ||
-           session->state == SESSION_CONNECTING || pipeline_is_full(&session->pipeline);
+           session->state == SESSION_CONNECTING || pipeline_is_full(&session->pipeline) ||
+           (session->awaits_idle && session->pipeline.count > 0);
 }
 
 static void after_client(struct session *session)
@@ -267,7 +270,7 @@ static void process_server_input(struct session *session)
 
 void session_upstream_bytes(struct session *session, struct bytes data)
 {
-    bool was_full = pipeline_is_full(&session->pipeline);
+    bool was_waiting = session->awaits_idle || pipeline_is_full(&session->pipeline);
     bool kept;
 
     if (session->state != SESSION_READY)
@@ -281,7 +284,7 @@ void session_upstream_bytes(struct session *session, struct bytes data)
     }
     if (!kept)
         session_close(session, "Postgres sent more than a message can hold");
-    if (was_full)
+    if (was_waiting)
         proceed(session);
 }
 

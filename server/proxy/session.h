@@ -38,6 +38,9 @@ struct session_settings {
     const char *shadow_databases; /* comma-separated names, a trailing * matches any rest */
     unsigned long auth_timeout_ms;
     size_t query_max; /* longest SQL text that is looked at; longer ones pass unchanged */
+    /* Known once sessions can be served. */
+    bool fallback; /* as in struct statement_settings, like the next */
+    const char *framework_tables;
 };
 
 /* Where the session wants to be connected; borrowed for the call. */
@@ -79,6 +82,8 @@ struct session_host {
     void (*defer)(void *host, struct statement_job *job);
     /* Call session_timer() after `ms`; replaces the timer set before; 0 stops it. */
     void (*set_timer)(void *host, unsigned long ms);
+    /* A statement that may have made a migration has been committed. */
+    void (*migrated)(void *host);
     /* Authentication finished, for the log and limits. */
     void (*authenticated)(void *host, bool success);
     /* Send what is queued to the client, then close both sides. `reason` is for the log and valid

@@ -28,6 +28,8 @@ enum login_step { LOGIN_SASL_INITIAL, LOGIN_SASL_RESPONSE, LOGIN_MD5 };
 /* Messages that are looked at whole, beside SQL texts. */
 #define SESSION_MESSAGE_MAX ((size_t)64 * 1024)
 #define SESSION_REPORT_MAX ((size_t)1024 * 1024)
+/* CommandComplete, EmptyQueryResponse and PortalSuspended; no tag is longer. */
+#define SESSION_HELD_MAX ((size_t)128)
 #define SESSION_REJECT_DELAY_MS 1000
 /* For a message under way to end, so that the client can be told why the session does. */
 #define SESSION_DOOM_MS 2000
@@ -57,7 +59,10 @@ struct session {
 
     /* frontend.c */
     struct buffer client_input; /* what could not be processed yet */
-    size_t client_pass;         /* bytes of the current message that go upstream as they are */
+    size_t client_pass;         /* bytes of the current message that go upstream as they are … */
+    bool client_drop;           /* … or nowhere */
+    bool client_skips;          /* after a refusal of ours: everything up to the next Sync */
+    bool awaits_idle;           /* the message at the front waits for what is under way */
     size_t client_wants;        /* length of the message that is waited for whole; 0: none */
     size_t client_defer;        /* length of the message to be examined on a worker; 0: none */
     struct statement_job *job;
@@ -70,6 +75,7 @@ struct session {
     struct buffer server_input;
     size_t server_pass; /* bytes of the current message that go to the client as they are … */
     bool server_drop;   /* … or are hidden */
+    struct buffer held; /* an answer that waits for what follows its statement */
     bool server_fatal;  /* a FATAL was passed on: nothing more is to be said */
     struct statement_settings text_settings;
     enum encoding server_encoding;

@@ -2,148 +2,200 @@
 #include "server/proxy/statement.h"
 
 #include "common/memory.h"
+#include "server/proxy/classify.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct rewrite {
-    unsigned references;
-    struct buffer text;
-    struct statement_edit *edits;
-    size_t edit_count;
-};
+/* The longest piece of a text that is quoted in an error. */
+#define QUOTED_MAX 100
+/* What a statement of ours adds to a text, at most. */
+#define FOLLOW_TEXT_MAX 64
 
 /* A rewrite under construction. */
 struct writer {
-    struct bytes text;
+    struct scanner scanner;
     enum encoding characters;
     struct rewrite *rewrite;
-    size_t copied;      /* bytes of `text` taken over so far … */
-    uint32_t was;       /* … and the same in characters, … */
-    uint32_t now;       /* … and characters written */
-    uint32_t statement; /* statements seen */
+    size_t copied;                     /* bytes of the text taken over so far … */
+    uint32_t was;                      /* … and the same in characters, … */
+    uint32_t now;                      /* … and characters written */
+    uint32_t found;                    /* statements in the client's text */
+    uint32_t sent;                     /* statements that are sent */
+    size_t last_end;                   /* where the last one ends … */
+    enum statement_follow last_follow; /* … and what it wants behind it */
 };
 
-struct rewrite *rewrite_share(struct rewrite *rewrite)
+const char *statement_follow_text(enum statement_follow follow)
 {
-    if (rewrite != NULL)
-        rewrite->references++;
-    return rewrite;
+    return follow == FOLLOW_NOTE ? "CALL electric.note_version()" : "CALL electric.capture()";
 }
 
-void rewrite_release(struct rewrite *rewrite)
+static uint32_t count_characters(const struct writer *writer, size_t start, size_t end)
 {
-    if (rewrite == NULL || --rewrite->references > 0)
-        return;
-    buffer_clear(&rewrite->text);
-    free(rewrite->edits);
-    free(rewrite);
-}
+    struct bytes piece = bytes_of(writer->scanner.text.data + start, end - start);
 
-struct bytes rewrite_text(const struct rewrite *rewrite)
-{
-    return buffer_peek(&rewrite->text);
-}
-
-void rewrite_forget_text(struct rewrite *rewrite)
-{
-    buffer_clear(&rewrite->text);
-}
-
-enum ddlx_kind rewrite_kind(const struct rewrite *rewrite, uint32_t index)
-{
-    size_t low = 0, high = rewrite->edit_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (rewrite->edits[middle].statement < index)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < rewrite->edit_count && rewrite->edits[low].statement == index)
-        return rewrite->edits[low].kind;
-    return DDLX_NONE;
-}
-
-/* The last edit that begins at or before `at`; NULL: none does. */
-static const struct statement_edit *edit_before(const struct rewrite *rewrite, uint32_t at)
-{
-    size_t low = 0, high = rewrite->edit_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (rewrite->edits[middle].now_start <= at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low > 0 ? &rewrite->edits[low - 1] : NULL;
-}
-
-uint32_t rewrite_position(const void *context, uint32_t position)
-{
-    const struct statement_edit *edit;
-    uint32_t at = position - 1;
-
-    if (position == 0)
-        return 0;
-    edit = edit_before(context, at);
-    if (edit == NULL)
-        return position;
-    /* Inside a call of ours there is nothing the client wrote: its statement's beginning. */
-    if (at < edit->now_end)
-        return edit->was_start + 1;
-    return at - edit->now_end + edit->was_end + 1;
-}
-
-/* Room for one more in a table that doubles: true when `count` is a power of two, or 0. */
-static bool is_full(size_t count)
-{
-    return (count & (count - 1)) == 0;
-}
-
-static void add_edit(struct rewrite *rewrite, struct statement_edit edit)
-{
-    if (is_full(rewrite->edit_count))
-        rewrite->edits =
-            mem_resize(rewrite->edits, (rewrite->edit_count * 2 + 1) * sizeof rewrite->edits[0]);
-    rewrite->edits[rewrite->edit_count++] = edit;
+    return (uint32_t)encoding_count(writer->characters, piece);
 }
 
 static void copy_until(struct writer *writer, size_t end)
 {
-    struct bytes piece = bytes_of(writer->text.data + writer->copied, end - writer->copied);
-    uint32_t count = (uint32_t)encoding_count(writer->characters, piece);
+    uint32_t count = count_characters(writer, writer->copied, end);
+    struct bytes text = writer->scanner.text;
 
-    buffer_append(&writer->rewrite->text, piece);
+    buffer_append(&writer->rewrite->text,
+                  bytes_of(text.data + writer->copied, end - writer->copied));
     writer->copied = end;
     writer->was += count;
     writer->now += count;
 }
 
-/* Puts `call` in the place of `statement`. */
-static void replace(struct writer *writer, const struct scan_statement *statement,
-                    enum ddlx_kind kind, struct bytes call)
+/* Puts `text` where the client's text has what lies between `start` and `end`. */
+static void replace(struct writer *writer, size_t start, size_t end, enum ddlx_kind kind,
+                    struct bytes text)
 {
-    struct rewrite *rewrite = writer->rewrite;
-    struct statement_edit edit = {.kind = kind, .statement = writer->statement};
+    struct rewrite_edit edit = {.kind = kind, .statement = writer->sent};
 
-    copy_until(writer, statement->start);
+    copy_until(writer, start);
     edit.was_start = writer->was;
     edit.now_start = writer->now;
-
-    buffer_append(&rewrite->text, call);
-    writer->now += (uint32_t)encoding_count(writer->characters, call);
-    writer->was +=
-        (uint32_t)encoding_count(writer->characters, bytes_of(writer->text.data + statement->start,
-                                                              statement->end - statement->start));
-    writer->copied = statement->end;
-
+    buffer_append(&writer->rewrite->text, text);
+    writer->now += (uint32_t)encoding_count(writer->characters, text);
+    writer->was += count_characters(writer, start, end);
+    writer->copied = end;
     edit.was_end = writer->was;
     edit.now_end = writer->now;
-    add_edit(rewrite, edit);
+    rewrite_add_edit(writer->rewrite, edit);
+    writer->rewrite->has_text = true;
+}
+
+/* Puts a statement of ours behind the last one. */
+static void insert_follow(struct writer *writer)
+{
+    char text[FOLLOW_TEXT_MAX];
+    size_t end = writer->last_end;
+
+    if (writer->last_follow == FOLLOW_NONE)
+        return;
+    (void)snprintf(text, sizeof text, ";%s", statement_follow_text(writer->last_follow));
+    replace(writer, end, end, DDLX_NONE, bytes_of_string(text));
+    writer->sent++;
+}
+
+static enum statement_follow follow_of(const struct writer *writer,
+                                       const struct classified *classified,
+                                       const struct statement_settings *settings)
+{
+    const char *tables = settings->framework_tables;
+
+    switch (classified->class) {
+    case CLASS_SCHEMA:
+    case CLASS_UNIQUE:
+        return settings->fallback ? FOLLOW_CAPTURE : FOLLOW_NONE;
+    case CLASS_WRITE:
+        if (tables != NULL && classified_is_one_of(classified, writer->scanner.text, tables))
+            return FOLLOW_NOTE;
+        break;
+    case CLASS_OTHER:
+        break;
+    }
+    return FOLLOW_NONE;
+}
+
+/* The name as the client wrote it, as a literal that means the same everywhere. */
+static void make_check(struct writer *writer, const struct classified *classified)
+{
+    struct buffer *check = &writer->rewrite->check;
+
+    buffer_append_format(check, "CALL electric.refuse_unique_index(E'");
+    for (size_t i = 0; i < classified->target_parts; i++) {
+        struct bytes part = scan_text(writer->scanner.text, classified->target[i]);
+        if (i > 0)
+            buffer_append_u8(check, '.');
+        for (size_t at = 0; at < part.len; at++) {
+            if (part.data[at] == '\'' || part.data[at] == '\\')
+                buffer_append_u8(check, part.data[at]);
+            buffer_append_u8(check, part.data[at]);
+        }
+    }
+    buffer_append_format(check, "')");
+    if (buffer_failed(check))
+        buffer_clear(check); /* a name too long for Postgres */
+}
+
+static void note_mistake(struct writer *writer, const struct scan_statement *statement,
+                         const struct ddlx_mistake *found)
+{
+    struct rewrite_mistake *mistake = &writer->rewrite->mistake;
+    struct bytes token =
+        bytes_of(writer->scanner.text.data + found->start, found->end - found->start);
+
+    if (mistake->hint != NULL)
+        return; /* Postgres reports the first one only */
+    mistake->hint = found->hint;
+    mistake->start = count_characters(writer, 0, statement->start);
+    mistake->end = mistake->start + count_characters(writer, statement->start, statement->end);
+    mistake->at = mistake->start + count_characters(writer, statement->start, found->start);
+    token =
+        bytes_first(token, writer->characters == ENCODING_UTF8 ? bytes_utf8_cut(token, QUOTED_MAX)
+                                                               : QUOTED_MAX);
+    if (token.len == 0)
+        mistake->message = mem_copy_string("syntax error at end of input");
+    else
+        mistake->message = mem_format("syntax error at or near \"%.*s\"", (int)token.len,
+                                      (const char *)token.data);
+}
+
+static void take_statement(struct writer *writer, const struct scan_statement *statement,
+                           const struct statement_settings *settings, struct buffer *call)
+{
+    struct ddlx_mistake mistake;
+    struct classified classified;
+    const char *tables = settings->framework_tables;
+    enum ddlx_kind kind = ddlx_translate(&writer->scanner, statement, call, &mistake);
+
+    writer->last_follow = FOLLOW_NONE;
+    writer->last_end = statement->end;
+    if (kind == DDLX_MISTAKE) {
+        note_mistake(writer, statement, &mistake);
+    } else if (kind != DDLX_NONE) {
+        replace(writer, statement->start, statement->end, kind, buffer_peek(call));
+        writer->rewrite->changes_schema = true;
+    } else {
+        classified = classify(&writer->scanner, statement);
+        writer->last_follow = follow_of(writer, &classified, settings);
+        if (classified.class == CLASS_SCHEMA || classified.class == CLASS_UNIQUE)
+            writer->rewrite->changes_schema = true;
+        if (classified.class == CLASS_UNIQUE && writer->found == 0 && tables != NULL)
+            make_check(writer, &classified);
+    }
+    writer->found++;
+    writer->sent++;
+}
+
+static void take_statements(struct writer *writer, enum statement_use use,
+                            const struct statement_settings *settings)
+{
+    struct scan_statement statement;
+    struct buffer call;
+
+    buffer_init(&call, writer->scanner.text.len * DDLX_GROWTH + 1);
+    while (scanner_next_statement(&writer->scanner, &statement)) {
+        if (writer->found > 0 && use == STATEMENT_QUERY)
+            insert_follow(writer);
+        take_statement(writer, &statement, settings, &call);
+        buffer_truncate(&call, 0);
+    }
+    buffer_clear(&call);
+    if (writer->found == 1)
+        writer->rewrite->follow = writer->last_follow;
+    else if (use == STATEMENT_QUERY)
+        insert_follow(writer);
+    /* In a transaction, explicit or not, it is Postgres that refuses CONCURRENTLY. */
+    if (writer->found > 1)
+        buffer_clear(&writer->rewrite->check);
 }
 
 /* Whether a character of several bytes could end in a backslash, if client_encoding were another
@@ -167,47 +219,43 @@ static bool is_ambiguous(const struct scanner *scanner, const struct statement_s
     return scanner->saw_backslash || may_hide_backslash(scanner->text);
 }
 
-static void examine_statements(struct writer *writer, struct scanner *scanner)
+static bool is_worth_keeping(const struct rewrite *rewrite,
+                             const struct statement_settings *settings)
 {
-    struct scan_statement statement;
-    struct ddlx_mistake mistake;
-    struct buffer call;
-
-    buffer_init(&call, writer->text.len * DDLX_GROWTH + 1);
-    while (scanner_next_statement(scanner, &statement)) {
-        enum ddlx_kind kind = ddlx_translate(scanner, &statement, &call, &mistake);
-        if (kind != DDLX_NONE && kind != DDLX_MISTAKE)
-            replace(writer, &statement, kind, buffer_peek(&call));
-        buffer_clear(&call);
-        buffer_init(&call, writer->text.len * DDLX_GROWTH + 1);
-        writer->statement++;
-    }
-    buffer_clear(&call);
+    if (settings->framework_tables != NULL &&
+        (rewrite->changes_schema || rewrite->follow != FOLLOW_NONE))
+        return true;
+    return rewrite->has_text || rewrite->mistake.hint != NULL;
 }
 
-struct rewrite *statement_examine(struct bytes text, const struct statement_settings *settings)
+/* Whether the text may hold anything at all that matters. */
+static bool is_of_interest(struct bytes text, const struct statement_settings *settings)
 {
-    struct writer writer = {.text = text, .characters = settings->characters};
-    struct scanner scanner;
+    if (settings->encoding == ENCODING_AMBIGUOUS)
+        return false;
+    return settings->framework_tables != NULL ||
+           bytes_find_ignoring_case(text, "electric") < text.len;
+}
 
-    if (settings->encoding == ENCODING_AMBIGUOUS ||
-        bytes_find_ignoring_case(text, "electric") == text.len)
+struct rewrite *statement_examine(struct bytes text, enum statement_use use,
+                                  const struct statement_settings *settings)
+{
+    struct writer writer = {.characters = settings->characters};
+
+    if (!is_of_interest(text, settings))
         return NULL;
-    writer.rewrite = mem_new(sizeof *writer.rewrite);
-    writer.rewrite->references = 1;
-    buffer_init(&writer.rewrite->text, text.len * DDLX_GROWTH + 1);
-
-    scanner_init(&scanner, text, settings->standard_conforming_strings);
-    examine_statements(&writer, &scanner);
-    if (writer.rewrite->edit_count > 0 && !is_ambiguous(&scanner, settings)) {
+    /* The shortest statement that wants another behind it is `DO 1`. */
+    writer.rewrite = rewrite_new(text.len * DDLX_GROWTH + FOLLOW_TEXT_MAX);
+    scanner_init(&writer.scanner, text, settings->standard_conforming_strings);
+    take_statements(&writer, use, settings);
+    if (writer.rewrite->has_text)
         copy_until(&writer, text.len);
-        if (!buffer_failed(&writer.rewrite->text))
-            return writer.rewrite;
-    }
+    if (is_worth_keeping(writer.rewrite, settings) && !is_ambiguous(&writer.scanner, settings) &&
+        !buffer_failed(&writer.rewrite->text))
+        return writer.rewrite;
     rewrite_release(writer.rewrite);
     return NULL;
 }
-
 static bool is_one_of(struct bytes text, struct scan_token token, const char *const *words)
 {
     for (; *words != NULL; words++)
@@ -216,7 +264,7 @@ static bool is_one_of(struct bytes text, struct scan_token token, const char *co
     return false;
 }
 
-bool statement_mentions_ddlx(struct bytes text)
+static bool mentions_ddlx(struct bytes text)
 {
     static const char *const before[] = {"enable", "disable", NULL};
     static const char *const after[] = {"enable", "disable",  "grant",  "revoke",
@@ -245,10 +293,15 @@ bool statement_mentions_ddlx(struct bytes text)
     }
 }
 
+bool statement_mentions_ddlx(const struct rewrite *rewrite, struct bytes text)
+{
+    return (rewrite == NULL || !rewrite->has_text) && mentions_ddlx(text);
+}
+
 void statement_job_run(struct statement_job *job)
 {
-    job->rewrite = statement_examine(job->text, &job->settings);
-    job->mentions_ddlx = job->rewrite == NULL && statement_mentions_ddlx(job->text);
+    job->rewrite = statement_examine(job->text, job->use, &job->settings);
+    job->mentions_ddlx = statement_mentions_ddlx(job->rewrite, job->text);
 }
 
 void statement_job_free(struct statement_job *job)

@@ -1,11 +1,10 @@
 /* SQL texts of the client: which statements in them are DDLX, and the text with those written as
- * calls. Pure; works on any thread. */
+ * calls; which of them must be followed by a statement of ours. Pure; works on any thread. */
 #ifndef SERVER_PROXY_STATEMENT_H
 #define SERVER_PROXY_STATEMENT_H
 
-#include "common/buffer.h"
-#include "server/ddlx/ddlx.h"
 #include "server/proxy/encoding.h"
+#include "server/proxy/rewrite.h"
 
 /* What the text means depends on. */
 struct statement_settings {
@@ -15,38 +14,30 @@ struct statement_settings {
     /* No statement is under way that could still change the two above: the text will be read by the
      * server with just these settings. */
     bool settled;
+    /* No event trigger sees what statements do: a call of ours must follow those that may change
+     * tables. Only with framework_tables. */
+    bool fallback;
+    /* Tables in which migration tools record what they have run: lower-case names, each ended by a
+     * NUL, the list by an empty one. NULL: nothing is captured. Borrowed. */
+    const char *framework_tables;
 };
 
-/* A statement that was replaced. Positions in characters, from 0. */
-struct statement_edit {
-    enum ddlx_kind kind;
-    uint32_t statement;          /* which of the text's, from 0; empty ones do not count */
-    uint32_t was_start, was_end; /* in the client's text */
-    uint32_t now_start, now_end; /* in the text that is sent */
+enum statement_use {
+    STATEMENT_QUERY,   /* may be several; ours are put into the text */
+    STATEMENT_PREPARE, /* must be one; ours go beside it, when it is executed */
 };
 
-/* A text that was changed. Shared by the plan, prepared statements and portals made from it. */
-struct rewrite;
+/* NULL when the text goes upstream as it is and nothing needs to be known of it. The caller owns
+ * one reference. */
+struct rewrite *statement_examine(struct bytes text, enum statement_use use,
+                                  const struct statement_settings *settings);
 
-/* NULL when the text goes upstream as it is. The caller owns one reference. */
-struct rewrite *statement_examine(struct bytes text, const struct statement_settings *settings);
+/* The text of the statement that follows. */
+const char *statement_follow_text(enum statement_follow follow);
 
-struct rewrite *rewrite_share(struct rewrite *rewrite);
-void rewrite_release(struct rewrite *rewrite); /* NULL-safe */
-
-/* The new text, until rewrite_forget_text(), which frees it once it is sent. */
-struct bytes rewrite_text(const struct rewrite *rewrite);
-void rewrite_forget_text(struct rewrite *rewrite);
-
-/* What the `index`th statement of the text was; DDLX_NONE: it was not replaced. Each statement of a
- * Query is answered by exactly one CommandComplete, or by an error that ends them all. */
-enum ddlx_kind rewrite_kind(const struct rewrite *rewrite, uint32_t index);
-/* Is a report_position: `context` is the rewrite. */
-uint32_t rewrite_position(const void *context, uint32_t position);
-
-/* Whether a text that was not rewritten reads as if DDLX stood somewhere in it. Only for a hint in
- * an error, so no more than the first 32 KiB are looked at. */
-bool statement_mentions_ddlx(struct bytes text);
+/* Whether a text that is sent as it is reads as if DDLX stood somewhere in it. Only for a hint in
+ * an error, so no more than the first 32 KiB are looked at. `rewrite` may be NULL. */
+bool statement_mentions_ddlx(const struct rewrite *rewrite, struct bytes text);
 
 /* Texts longer than this are examined on a worker. */
 #define STATEMENT_INLINE_MAX ((size_t)32 * 1024)
@@ -54,11 +45,12 @@ bool statement_mentions_ddlx(struct bytes text);
 /* An examination on a worker. Owns a copy of the message it is about. */
 struct statement_job {
     struct statement_settings settings;
+    enum statement_use use;
     struct buffer message; /* begins with one whole Query or Parse message */
     size_t message_len;
     struct bytes text;       /* inside `message` */
     struct rewrite *rewrite; /* the answer */
-    bool mentions_ddlx;      /* without a rewrite */
+    bool mentions_ddlx;
 };
 
 void statement_job_run(struct statement_job *job);

@@ -75,6 +75,7 @@ static const struct session_host host_ops = {
     .cancel = on_cancel,
     .defer = on_defer,
     .set_timer = on_timer,
+    .migrated = on_event,
     .authenticated = on_pause,
     .close = on_close,
 };
@@ -85,6 +86,8 @@ static const struct session_settings settings = {
     .shadow_databases = "shadow*",
     .auth_timeout_ms = 1000,
     .query_max = 1024 * 1024,
+    .fallback = true,
+    .framework_tables = "schema_migrations\0",
 };
 
 static void make_ready(struct session *session)

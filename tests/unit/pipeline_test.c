@@ -15,7 +15,7 @@ static struct pipeline pipeline;
 
 static struct rewrite *rewrite_of(const char *sql)
 {
-    struct rewrite *rewrite = statement_examine(bytes_of_string(sql), &utf8);
+    struct rewrite *rewrite = statement_examine(bytes_of_string(sql), STATEMENT_QUERY, &utf8);
 
     ck_assert_ptr_nonnull(rewrite);
     return rewrite;
@@ -307,7 +307,7 @@ START_TEST(answers_to_hidden_messages_are_hidden)
     static const uint8_t answers[] = {PGWIRE_DATA_ROW, PGWIRE_COMMAND_COMPLETE};
 
     pipeline_init(&pipeline);
-    pipeline_sent(&pipeline, &(struct plan_message){.type = PGWIRE_EXECUTE, .hidden = true});
+    pipeline_sent(&pipeline, &(struct plan_message){.type = PGWIRE_EXECUTE, .marks = MARK_HIDDEN});
     sent(PGWIRE_SYNC, "", "");
     passes(PGWIRE_NOTICE_RESPONSE);
     for (size_t i = 0; i < sizeof answers; i++)

@@ -24,6 +24,7 @@ static struct {
     bool connecting, paused, upstream_full, finished;
     unsigned long timer;
     uint32_t cancelled;
+    unsigned migrated;
     struct statement_job *job;
 } host;
 
@@ -106,6 +107,12 @@ static void on_close(void *context, const char *reason)
     snprintf(host.closed, sizeof host.closed, "%s", reason);
 }
 
+static void on_migrated(void *context)
+{
+    (void)context;
+    host.migrated++;
+}
+
 static const struct session_host host_ops = {
     .send_client = on_send_client,
     .send_upstream = on_send_upstream,
@@ -116,6 +123,7 @@ static const struct session_host host_ops = {
     .cancel = on_cancel,
     .defer = on_defer,
     .set_timer = on_set_timer,
+    .migrated = on_migrated,
     .authenticated = on_authenticated,
     .close = on_close,
 };

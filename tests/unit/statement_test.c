@@ -13,7 +13,7 @@ static const struct statement_settings utf8 = {.standard_conforming_strings = tr
 static struct rewrite *examine(const char *sql, const struct statement_settings *settings)
 {
     struct bytes text = guarded_copy(sql, strlen(sql));
-    struct rewrite *rewrite = statement_examine(text, settings);
+    struct rewrite *rewrite = statement_examine(text, STATEMENT_QUERY, settings);
 
     guarded_free(text);
     return rewrite;
@@ -60,12 +60,125 @@ START_TEST(ddlx_becomes_a_call_and_nothing_else_changes)
     struct rewrite *rewrite = examine(rewrites[_i].sql, &utf8);
 
     if (rewrites[_i].expected == NULL) {
-        ck_assert_ptr_null(rewrite);
+        ck_assert(rewrite == NULL || !rewrite->has_text);
+        rewrite_release(rewrite);
         return;
     }
     ck_assert_ptr_nonnull(rewrite);
-    ck_assert_msg(bytes_equal_string(rewrite_text(rewrite), rewrites[_i].expected), "%.*s",
-                  (int)rewrite_text(rewrite).len, rewrite_text(rewrite).data);
+    ck_assert_msg(bytes_equal_string(buffer_peek(&rewrite->text), rewrites[_i].expected), "%.*s",
+                  (int)buffer_peek(&rewrite->text).len, buffer_peek(&rewrite->text).data);
+    rewrite_release(rewrite);
+}
+END_TEST
+
+static const struct statement_settings fallback = {.standard_conforming_strings = true,
+                                                   .encoding = ENCODING_UTF8,
+                                                   .characters = ENCODING_UTF8,
+                                                   .settled = true,
+                                                   .fallback = true,
+                                                   .framework_tables =
+                                                       "schema_migrations\0sequelizemeta\0"};
+
+#define CAPTURE ";CALL electric.capture()"
+#define NOTE ";CALL electric.note_version()"
+
+static const struct {
+    const char *sql;
+    const char *expected; /* NULL: unchanged, and `follow` is what must come behind it */
+    enum statement_follow follow;
+} followed[] = {
+    {"SELECT 1", NULL, FOLLOW_NONE},
+    {"ALTER TABLE t ADD a int", NULL, FOLLOW_CAPTURE},
+    {"/* a */ drop index concurrently i -- b\n;", NULL, FOLLOW_CAPTURE},
+    {"CREATE UNIQUE INDEX role ON t (a)", NULL, FOLLOW_CAPTURE},
+    {"DO $$BEGIN END$$", NULL, FOLLOW_CAPTURE},
+    {"call p()", NULL, FOLLOW_CAPTURE},
+    {"REINDEX TABLE t", NULL, FOLLOW_CAPTURE},
+    {"NOVEL THING t", NULL, FOLLOW_CAPTURE},
+    {"CREATE DATABASE d", NULL, FOLLOW_NONE},
+    {"ALTER ROLE r LOGIN", NULL, FOLLOW_NONE},
+    {"(SELECT 1)", NULL, FOLLOW_NONE},
+    {"INSERT INTO t VALUES (1)", NULL, FOLLOW_NONE},
+    {"INSERT INTO schema_migrations VALUES (1)", NULL, FOLLOW_NOTE},
+    {"insert into public . \"SequelizeMeta\" (name) values ('1') returning name;", NULL,
+     FOLLOW_NOTE},
+    {"UPDATE ONLY schema_migrations SET version = 1", NULL, FOLLOW_NOTE},
+    {"INSERT INTO \"schema_migration\" VALUES (1)", NULL, FOLLOW_NONE},
+    {"BEGIN; ALTER TABLE t ADD a int -- b\n; COMMIT",
+     "BEGIN; ALTER TABLE t ADD a int" CAPTURE " -- b\n; COMMIT", FOLLOW_NONE},
+    {"DROP TABLE a; DROP TABLE b", "DROP TABLE a" CAPTURE "; DROP TABLE b" CAPTURE, FOLLOW_NONE},
+    {"SELECT 1; INSERT INTO schema_migrations VALUES (1);",
+     "SELECT 1; INSERT INTO schema_migrations VALUES (1)" NOTE ";", FOLLOW_NONE},
+    {"ELECTRIC ENABLE t; ALTER TABLE t ADD a int;",
+     "CALL electric.enable(E't'); ALTER TABLE t ADD a int" CAPTURE ";", FOLLOW_NONE},
+    {"DROP TABLE a; SELECT 'open", "DROP TABLE a" CAPTURE "; SELECT 'open", FOLLOW_NONE},
+};
+#define FOLLOWED (sizeof followed / sizeof followed[0])
+
+START_TEST(what_may_change_tables_is_followed)
+{
+    struct rewrite *rewrite = examine(followed[_i].sql, &fallback);
+
+    if (followed[_i].expected == NULL) {
+        ck_assert(rewrite == NULL || !rewrite->has_text);
+        ck_assert_int_eq(rewrite == NULL ? FOLLOW_NONE : rewrite->follow, followed[_i].follow);
+    } else {
+        ck_assert_ptr_nonnull(rewrite);
+        ck_assert_msg(bytes_equal_string(buffer_peek(&rewrite->text), followed[_i].expected),
+                      "%.*s", (int)buffer_len(&rewrite->text), buffer_peek(&rewrite->text).data);
+        ck_assert_int_eq(rewrite->follow, FOLLOW_NONE);
+    }
+    rewrite_release(rewrite);
+}
+END_TEST
+
+START_TEST(what_is_prepared_is_never_added_to)
+{
+    static const char sql[] = "ALTER TABLE t ADD a int; SELECT 1";
+    struct rewrite *rewrite = statement_examine(bytes_of_string(sql), STATEMENT_PREPARE, &fallback);
+
+    ck_assert(rewrite == NULL || !rewrite->has_text);
+    rewrite_release(rewrite);
+}
+END_TEST
+
+START_TEST(added_statements_are_known_by_their_number)
+{
+    static const char sql[] = "SELECT 1; DROP TABLE a; ELECTRIC ENABLE b; SELECT wrong";
+    static const enum rewrite_role roles[] = {ROLE_CLIENT, ROLE_WATCHED, ROLE_HIDDEN, ROLE_DDLX,
+                                              ROLE_CLIENT};
+    struct rewrite *rewrite = examine(sql, &fallback);
+    struct bytes now = buffer_peek(&rewrite->text);
+
+    for (uint32_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        ck_assert_int_eq(rewrite_role(rewrite, i), roles[i]);
+    ck_assert_uint_eq(
+        rewrite_position(rewrite, 1 + (uint32_t)bytes_find_ignoring_case(now, "wrong")),
+        1 + (uint32_t)bytes_find_ignoring_case(bytes_of_string(sql), "wrong"));
+    rewrite_release(rewrite);
+}
+END_TEST
+
+static const struct {
+    const char *sql;
+    const char *check;
+} checked[] = {
+    {"CREATE UNIQUE INDEX CONCURRENTLY ON t (a)", "CALL electric.refuse_unique_index(E't')"},
+    {"create unique index concurrently if not exists \"on\" on only \"it's\".T (a);",
+     "CALL electric.refuse_unique_index(E'\"it''s\".T')"},
+    {"CREATE UNIQUE INDEX i ON t (a)", ""},
+    {"CREATE INDEX CONCURRENTLY i ON t (a)", ""},
+    {"BEGIN; CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)", ""},
+    {"CREATE UNIQUE INDEX CONCURRENTLY i ON t (a); SELECT 1", ""},
+};
+#define CHECKED (sizeof checked / sizeof checked[0])
+
+START_TEST(what_cannot_be_undone_is_checked_before)
+{
+    struct rewrite *rewrite = examine(checked[_i].sql, &fallback);
+
+    ck_assert_ptr_nonnull(rewrite);
+    ck_assert(bytes_equal_string(buffer_peek(&rewrite->check), checked[_i].check));
     rewrite_release(rewrite);
 }
 END_TEST
@@ -101,7 +214,7 @@ START_TEST(positions_point_into_the_text_the_client_wrote)
                               "ELECTRIC; SELECT first; ELECTRIC DISABLE b; SELECT second";
     static const char *const marks[] = {"SELECT '", "SELECT first", "first", "second"};
     struct rewrite *rewrite = examine(sql, &utf8);
-    struct bytes now = rewrite_text(rewrite);
+    struct bytes now = buffer_peek(&rewrite->text);
 
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         ck_assert_uint_eq(rewrite_position(rewrite, position_of(now, marks[i])),
@@ -151,9 +264,9 @@ START_TEST(texts_that_mean_ddlx_are_told_from_others)
                                          "SELECT 1", "SELECT enabled electric", "electric"};
 
     for (size_t i = 0; i < sizeof mention / sizeof mention[0]; i++)
-        ck_assert_msg(statement_mentions_ddlx(bytes_of_string(mention[i])), "%s", mention[i]);
+        ck_assert_msg(statement_mentions_ddlx(NULL, bytes_of_string(mention[i])), "%s", mention[i]);
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        ck_assert_msg(!statement_mentions_ddlx(bytes_of_string(others[i])), "%s", others[i]);
+        ck_assert_msg(!statement_mentions_ddlx(NULL, bytes_of_string(others[i])), "%s", others[i]);
 }
 END_TEST
 
@@ -190,5 +303,8 @@ SUITE("statement", LOOP(ddlx_becomes_a_call_and_nothing_else_changes, 0, REWRITE
       TEST(positions_point_into_the_text_the_client_wrote),
       TEST(what_depends_on_settings_under_way_is_left_alone),
       TEST(a_vertical_tab_outside_of_literals_is_left_to_the_server),
+      LOOP(what_may_change_tables_is_followed, 0, FOLLOWED),
+      TEST(what_is_prepared_is_never_added_to), TEST(added_statements_are_known_by_their_number),
+      LOOP(what_cannot_be_undone_is_checked_before, 0, CHECKED),
       TEST(texts_that_mean_ddlx_are_told_from_others), TEST(ambiguous_encodings_are_left_alone),
       TEST(characters_are_counted_by_encoding))

@@ -1,0 +1,17 @@
+/* Encoders of messages that a client sends (PostgreSQL documentation, chapter "Frontend/Backend
+ * Protocol", "Message Formats"). */
+#ifndef SERVER_PGWIRE_REQUEST_H
+#define SERVER_PGWIRE_REQUEST_H
+
+#include "common/buffer.h"
+
+void pgwire_encode_parse(struct buffer *out, const char *statement, struct bytes text);
+/* Without parameters; all results as text. */
+void pgwire_encode_bind(struct buffer *out, const char *portal, const char *statement);
+/* `what`: 'S' or 'P'. */
+void pgwire_encode_describe(struct buffer *out, char what, const char *name);
+void pgwire_encode_execute(struct buffer *out, const char *portal); /* all rows */
+void pgwire_encode_close(struct buffer *out, char what, const char *name);
+void pgwire_encode_sync(struct buffer *out);
+
+#endif

@@ -1,0 +1,31 @@
+/* What a statement of the client may do, told from its first words. Never a verdict: what it did is
+ * judged in Postgres. */
+#ifndef SERVER_PROXY_CLASSIFY_H
+#define SERVER_PROXY_CLASSIFY_H
+
+#include "server/ddlx/scan.h"
+
+enum statement_class {
+    CLASS_OTHER,  /* cannot change what tables look like */
+    CLASS_SCHEMA, /* may; statements that are not known belong here */
+    CLASS_WRITE,  /* INSERT or UPDATE: writes `target` */
+    CLASS_UNIQUE, /* CREATE UNIQUE INDEX CONCURRENTLY on `target` */
+};
+
+/* [database.]schema.table */
+#define CLASSIFY_NAME_PARTS 3
+
+struct classified {
+    enum statement_class class;
+    struct scan_token target[CLASSIFY_NAME_PARTS];
+    size_t target_parts; /* 0: not understood */
+};
+
+struct classified classify(const struct scanner *scanner, const struct scan_statement *statement);
+
+/* Whether the last part of `target` is one of `names`: lower-case names, each ended by a NUL, the
+ * list by an empty one. Compared without case. */
+bool classified_is_one_of(const struct classified *classified, struct bytes text,
+                          const char *names);
+
+#endif
