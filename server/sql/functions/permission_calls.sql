@@ -25,22 +25,17 @@ CREATE OR REPLACE FUNCTION electric.resolve_command(command jsonb) RETURNS jsonb
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    relations pg_catalog.jsonb := '[]';
-    name      pg_catalog.text;
-    role      pg_catalog.jsonb;
-    roles     pg_catalog.jsonb := '[]';
+    relations pg_catalog.jsonb;
+    roles     pg_catalog.jsonb;
 BEGIN
-    FOR name IN SELECT pg_catalog.jsonb_array_elements_text(
+    SELECT coalesce(pg_catalog.jsonb_agg(electric.claim(name, false)::pg_catalog.int8), '[]') INTO relations
+    FROM pg_catalog.jsonb_array_elements_text(
         CASE WHEN command OPERATOR(pg_catalog.?) 'table'::pg_catalog.text
              THEN pg_catalog.jsonb_build_array(command OPERATOR(pg_catalog.->) 'table'::pg_catalog.text)
-             ELSE command OPERATOR(pg_catalog.->) 'tables'::pg_catalog.text END)
-    LOOP
-        relations := relations OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_array(electric.claim(name, false)::pg_catalog.int8);
-    END LOOP;
-    FOR role IN SELECT pg_catalog.jsonb_array_elements(coalesce(command OPERATOR(pg_catalog.->) 'roles'::pg_catalog.text, '[]'::pg_catalog.jsonb)) LOOP
-        roles := roles OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_array(role OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
-            'scope_relation', electric.find_scope(role OPERATOR(pg_catalog.->>) 'scope'::pg_catalog.text)::pg_catalog.int8));
-    END LOOP;
+             ELSE command OPERATOR(pg_catalog.->) 'tables'::pg_catalog.text END) AS name;
+    SELECT coalesce(pg_catalog.jsonb_agg(role OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
+        'scope_relation', electric.find_scope(role OPERATOR(pg_catalog.->>) 'scope'::pg_catalog.text)::pg_catalog.int8)), '[]') INTO roles
+    FROM pg_catalog.jsonb_array_elements(command OPERATOR(pg_catalog.->) 'roles'::pg_catalog.text) AS role;
     RETURN command OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
         'relations', relations, 'roles', roles,
         'scope_relation', electric.find_scope(command OPERATOR(pg_catalog.->>) 'scope'::pg_catalog.text)::pg_catalog.int8,

@@ -58,9 +58,11 @@ BEGIN
 
     FOR step IN SELECT jsonb_array_elements_text(written) LOOP
         path := path || electric.resolve_column(at, step);
+        -- Should a column be several foreign keys, the one that ends the path comes first.
         SELECT con.confrelid INTO at
         FROM pg_constraint con JOIN pg_attribute a ON a.attrelid = con.conrelid AND con.conkey = ARRAY[a.attnum]
-        WHERE con.conrelid = at AND con.contype = 'f' AND a.attname = path[cardinality(path)]::name;
+        WHERE con.conrelid = at AND con.contype = 'f' AND a.attname = path[cardinality(path)]::name
+        ORDER BY (con.confrelid = scope) IS NOT TRUE, con.conname;
         IF at IS NULL THEN
             RAISE EXCEPTION USING ERRCODE = '42830',
                 MESSAGE = format('column %I is not a foreign key', path[cardinality(path)]),
