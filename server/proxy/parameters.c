@@ -172,6 +172,20 @@ static enum status add_replication(struct bytes value, struct error *error)
     return STATUS_DENIED;
 }
 
+/* Postgres takes no longer a packet of us than we of the client, and we have parameters to add. */
+static enum status check_size(const struct parameters *parameters, struct error *error)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < parameters->count; i++)
+        size += strlen(parameters->list[i]) + 1;
+    if (size <= PARAMETERS_SIZE_MAX)
+        return STATUS_OK;
+    return error_set(error, STATUS_DENIED, "08P01",
+                     "start-up parameters of more than %u bytes cannot be forwarded",
+                     PARAMETERS_SIZE_MAX);
+}
+
 enum status parameters_collect(struct parameters *parameters, const struct startup_packet *packet,
                                struct error *error)
 {
@@ -188,6 +202,8 @@ enum status parameters_collect(struct parameters *parameters, const struct start
     }
     if (status == STATUS_OK)
         status = add_options(parameters, startup_parameter(packet, "options"), error);
+    if (status == STATUS_OK)
+        status = check_size(parameters, error);
     return status;
 }
 

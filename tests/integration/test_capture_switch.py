@@ -1,4 +1,4 @@
-"""Capture is a choice of the server: off unless CAPTURE says so, and switched on a later start."""
+"""Capture is a choice of the server: on unless CAPTURE says otherwise, and switched by a later start."""
 
 import unittest
 
@@ -33,8 +33,8 @@ class SwitchTest(ProgramTest):
         return self.cluster.psql("SELECT string_agg(op->>'op', ',' ORDER BY seq, number) FROM electric.migrations,"
                                  f" jsonb_array_elements(ops) WITH ORDINALITY AS o(op, number) WHERE seq > {after}")
 
-    def test_off_by_default(self):
-        with self.serve() as server:
+    def test_off(self):
+        with self.serve(CAPTURE="false") as server:
             self.assert_works(self.through(server, "CREATE TABLE items (id int PRIMARY KEY, a text, b text)"))
             self.assert_works(self.through(server, "ALTER TABLE items ENABLE ELECTRIC"))
             for run in (self.directly, lambda sql: self.through(server, sql)):
@@ -47,8 +47,8 @@ class SwitchTest(ProgramTest):
             self.assertEqual((self.triggers(), self.ops()), ("0", ""))
             self.assertEqual(self.through(server, "SHOW electric.proxied").returncode, 1)
 
-    def test_on(self):
-        with self.serve(CAPTURE="true") as server:
+    def test_on_by_default(self):
+        with self.serve() as server:
             self.through(server, "CREATE TABLE items (id int PRIMARY KEY, a text)")
             self.assert_works(self.through(server, "ALTER TABLE items ENABLE ELECTRIC"))
             done = self.through(server, "ALTER TABLE items ADD b text")
@@ -65,7 +65,7 @@ class SwitchTest(ProgramTest):
             for table in tables:
                 self.through(server, f"CREATE TABLE {table} (id int PRIMARY KEY, a text)")
                 self.assert_works(self.through(server, f"ALTER TABLE {table} ENABLE ELECTRIC"))
-        with self.serve() as server:
+        with self.serve(CAPTURE="false") as server:
             self.assertEqual(self.triggers(), "0")
             self.assert_works(self.directly("ALTER TABLE changed ADD b text; ALTER TABLE broken DROP a; DROP TABLE dropped;"
                                             "CREATE TABLE joined (id int PRIMARY KEY)"))

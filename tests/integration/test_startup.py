@@ -108,10 +108,15 @@ class StartupTest(ProgramTest):
 
     def test_start_up_of_the_greatest_size(self):
         parameters = {"user": "postgres", "database": "app", "application_name": ""}
-        parameters["application_name"] = "x" * (10_000 - len(wire.startup(parameters)))
-        connection = self.dial()
-        connection.send(wire.startup(parameters))
-        connection.authenticate("postgres", self.server.password)
+        for size, refused in ((9_000, False), (10_000, True)):
+            parameters["application_name"] = "x" * (size - len(wire.startup({**parameters, "application_name": ""})))
+            connection = self.dial()
+            connection.send(wire.startup(parameters))
+            if refused:
+                with self.assertRaisesRegex(wire.ServerError, "08P01: start-up parameters of more than 9000 bytes"):
+                    connection.authenticate("postgres", self.server.password)
+            else:
+                connection.authenticate("postgres", self.server.password)
 
     def test_too_short_start_up_is_dropped(self):
         for size in (0, 4, 7):
