@@ -16,6 +16,8 @@ libcurl4-openssl-dev  module  libcurl
 libwebsockets-dev     module  libwebsockets
 libjansson-dev        module  jansson
 zlib1g-dev            module  zlib
+libprotobuf-c-dev     module  libprotobuf-c
+protobuf-c-compiler   command protoc-c
 '
 packages_of_postgres='
 postgresql            server  initdb
