@@ -11,7 +11,9 @@
 
 /* The least that is allocated, and what a ring gets even above the budget: so that each session
  * goes on, however slowly, while others have taken everything. */
+#ifndef RING_SMALLEST
 #define RING_SMALLEST ((size_t)16 * 1024)
+#endif
 
 /* Embedded by value; `base` and `end` may be read, the rest is private. */
 struct ring {
