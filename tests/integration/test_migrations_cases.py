@@ -9,22 +9,22 @@ import re
 import unittest
 
 from tests.integration.test_capture import HERE, read_cases, split, verdicts
-from tests.support.migrations import MigrationTest, Proxied, error_of
+from tests.support.migrations import MigrationTest, Proxied, error_of, extended
 from tests.support.schema import on_each_major
 
 # What Postgres does not know and the proxy does.
 OTHERWISE = {"the proxy's own syntax": "pass"}
 
 
-def simply(session, sql):
+def by_simple_query(session, sql):
     return session.query(sql)
 
 
-def extended(session, sql):
-    answers = session.extended(sql)
+def by_extended_protocol(session, sql):
+    answers = extended(session, sql)
     error = error_of(answers)
     if error and "multiple commands" in error["M"]:
-        return session.extended(*sql.split("; "))  # one transaction, too: only the last has a Sync
+        return extended(session, *sql.split("; "))  # one transaction, too: only the last has a Sync
     return answers
 
 
@@ -47,10 +47,10 @@ class Cases(MigrationTest):
         pass
 
     def test_by_simple_query(self):
-        self.check_all(simply)
+        self.check_all(by_simple_query)
 
     def test_by_the_extended_protocol(self):
-        self.check_all(extended)
+        self.check_all(by_extended_protocol)
 
     def check_all(self, ask):
         as_new = False

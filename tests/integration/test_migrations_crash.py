@@ -16,7 +16,7 @@ import unittest
 from tests.support import wire
 from tests.support.cluster import Cluster
 from tests.support.ledger import LedgerChecks
-from tests.support.migrations import DATABASE, Proxied, error_of, extent, seed
+from tests.support.migrations import DATABASE, Proxied, error_of, extended, extent, seed
 from tests.support.process import free_port, wait_until
 from tests.support.programs import Client, ProgramTest, Server
 from tests.support.schema import Session
@@ -117,7 +117,7 @@ class Tool(threading.Thread):
 
     def pipeline(self, migration):
         changes = self.changes(migration)
-        self.commit(migration, lambda: self.session.extended(*changes))
+        self.commit(migration, lambda: extended(self.session, *changes))
 
     def prepared(self, migration):
         for sql in ("BEGIN", *self.changes(migration)):

@@ -39,12 +39,12 @@ class Proxied(Session):
             self.close()
             raise
 
-    def extended(self, sql, *more):
-        """One statement a message, all in one pipeline with one Sync: the answers up to ReadyForQuery."""
-        for text in (sql, *more):
-            self.send(wire.parse(text), wire.bind(), wire.describe_portal(), wire.execute())
-        self.send(wire.sync())
-        return self.receive_until("Z")
+
+def extended(session, *statements):
+    """All in one pipeline with one Sync: the answers up to ReadyForQuery."""
+    session.send(*(one for sql in statements for one in (
+        wire.parse(sql), wire.bind(), wire.describe_portal(), wire.execute())), wire.sync())
+    return session.receive_until("Z")
 
 
 def error_of(answers):
