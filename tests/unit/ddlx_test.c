@@ -432,8 +432,9 @@ static const struct {
 
 START_TEST(a_long_statement_takes_linear_time_and_no_stack)
 {
+    size_t count = ((size_t)1 << 20) / strlen(long_texts[_i].body);
     struct bytes text =
-        long_text(long_texts[_i].head, long_texts[_i].body, 500000, long_texts[_i].tail);
+        long_text(long_texts[_i].head, long_texts[_i].body, count, long_texts[_i].tail);
     struct buffer call;
 
     buffer_init(&call, text.len * DDLX_GROWTH);
