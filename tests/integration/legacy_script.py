@@ -57,6 +57,12 @@ class Verdict(NamedTuple):
     code: str = None
     message: str = None
     notices: tuple = ()
+    position: str = None  # filled in when the text that is sent is known
+
+    def within(self, text):
+        """Where `text` is refused: a syntax error names the word that it is near."""
+        word = re.search(r' at or near "(.*)"', self.message or "")
+        return self._replace(position=str(text.index(word.group(1)) + 1)) if word else self
 
 
 class Statement(NamedTuple):
@@ -168,7 +174,8 @@ class Player:
 
     def query(self, *statements):
         self.sent += statements
-        self.groups.append([one.verdict for one in statements])
+        whole = "; ".join(one.sql for one in statements)
+        self.groups.append([one.verdict.within(whole) for one in statements])
         self.connection.send(wire.query("; ".join(self.text(one) for one in statements)))
         self.receive()
 
@@ -185,7 +192,7 @@ class Player:
 
     def extended(self, statement, **values):
         self.sent.append(statement)
-        self.groups.append([statement.verdict])
+        self.groups.append([statement.verdict.within(statement.sql)])
         self.connection.send(wire.parse(self.text(statement)), wire.describe_statement(), wire.flush())
         self.receive("nTE")
         self.connection.send(wire.bind(**values), wire.execute(), wire.close_statement(), wire.sync())
@@ -288,11 +295,12 @@ class Steps:
 
 
 class Refusal(NamedTuple):
-    """What must be in an ErrorResponse; whoever wrote malformed DDLX is shown where and how to write it."""
+    """What must be in an ErrorResponse; malformed DDLX gets a position, and a hint that shows its form."""
 
     code: str
     message: str
-    explained: bool
+    position: str
+    has_hint: bool
 
 
 def expected_answers(plain, groups):
@@ -319,7 +327,7 @@ def refused(answer, verdicts):
     """A syntax error comes before anything is executed, so it may be the verdict of any statement."""
     for verdict in verdicts:
         if verdict.code == answer.fields()["C"]:
-            return Refusal(verdict.code, verdict.message, verdict.code == "42601")
+            return Refusal(verdict.code, verdict.message, verdict.position, verdict.position is not None)
     return answer
 
 
@@ -327,7 +335,8 @@ def comparable(answer, expected):
     """`answer` reduced to what is expected of it, where that is not the whole message."""
     fields = answer.fields() if answer.type in "EN" else {}
     if isinstance(expected, Refusal) and answer.type == "E":
-        return Refusal(fields["C"], expected.message and fields["M"], expected.explained and {"P", "H"} <= set(fields))
+        return Refusal(fields["C"], expected.message and fields["M"], expected.position and fields.get("P"),
+                       expected.has_hint and "H" in fields)
     if isinstance(expected, Notice) and answer.type == "N":
         return Notice(fields["V"], fields["M"])
     return answer

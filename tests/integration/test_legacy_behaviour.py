@@ -8,13 +8,14 @@ at. Rows in which the legacy proxy did something else are listed in legacy_diffe
 """
 
 import collections
+import contextlib
 import json
 import os
 import re
 import unittest
 
 from tests.integration import legacy_differences
-from tests.integration.legacy_script import (VERSION, Player, comparable, describe_operation, expected_answers,
+from tests.integration.legacy_script import (VERSION, Case, Player, comparable, describe_operation, expected_answers,
                                              read_cases)
 from tests.integration.test_differential import normalise
 from tests.support import wire
@@ -71,9 +72,25 @@ class LegacyTest(ProgramTest):
         cls.beside = cls.enterClassContext(Session(cls.cluster))
         cls.plain = cls.enterClassContext(Session(cls.cluster, "plain"))
         must(cls.plain, STAND_INS)
+        cls.sessions = {}
+        cls.addClassCleanup(lambda: [session.close() for session in cls.sessions.values()])
 
-    def connect(self, port):
-        return self.enterContext(wire.connect("127.0.0.1", port, self.server.password))
+    @contextlib.contextmanager
+    def session(self, port, bytewise=False):
+        """One a port for all cases, as long as they succeed; it is left as new."""
+        if port not in self.sessions:
+            self.sessions[port] = wire.connect("127.0.0.1", port, self.server.password)
+        connection = self.sessions.pop(port)
+        with contextlib.ExitStack() as stack:
+            stack.callback(connection.close)
+            connection.bytewise = bytewise
+            yield connection
+            connection.bytewise = False
+            must(connection, "ROLLBACK")
+            must(connection, "DISCARD ALL")
+            self.assertEqual(connection.buffered(), b"")
+            self.sessions[port] = connection
+            stack.pop_all()
 
     # -- one case -----------------------------------------------------------------------------
 
@@ -96,15 +113,9 @@ class LegacyTest(ProgramTest):
         must(self.beside, FORGET_MIGRATIONS)
 
     def play(self, case, port, bytewise):
-        if case.way.startswith("direct "):
-            connection = self.enterContext(Session(self.cluster))
-        else:
-            connection = self.connect(port)
-        connection.bytewise = bytewise
-        player = Player(connection, lambda statement: statement.sql)
-        player.play(case)
-        self.assertEqual(connection.buffered(), b"")
-        connection.close()
+        with Session(self.cluster) if case.way.startswith("direct ") else self.session(port, bytewise) as connection:
+            player = Player(connection, lambda statement: statement.sql)
+            player.play(case)
         return normalise(player.answers, None)
 
     def play_plainly(self, case):
@@ -149,7 +160,7 @@ class LegacyTest(ProgramTest):
         self.check_cases(lambda case: True, self.server.pg_port)
 
     def test_protocol_through_the_tunnel(self):
-        self.check_cases(lambda case: "extended" in case.way or case.way == "steps", self.tunnel.port)
+        self.check_cases(lambda case: case.way in ("ecto extended", "steps"), self.tunnel.port)
 
     def test_protocol_byte_by_byte(self):
         self.check_cases(lambda case: case.way == "steps", self.server.pg_port, bytewise=True)
@@ -161,11 +172,20 @@ class LegacyTest(ProgramTest):
             if case.id in legacy_differences.NOTHING_ADDED and not case.way.startswith("ecto ") and ONLY.search(case.id):
                 with self.subTest(case.id):
                     self.prepare(case)
-                    connection = self.connect(self.server.pg_port)
-                    logged = len(self.cluster.log())
-                    player = Player(connection, lambda statement: statement.sql)
-                    player.play(case)
-                    self.check_log(self.cluster.log()[logged:], connection.pid, player.sent)
+                    with self.session(self.server.pg_port) as connection:
+                        logged = len(self.cluster.log())
+                        player = Player(connection, lambda statement: statement.sql)
+                        player.play(case)
+                        self.check_log(self.cluster.log()[logged:], connection.pid, player.sent)
+
+    def test_notices_show_what_the_client_wrote(self):
+        for sql in ("ALTER TABLE truths ADD COLUMN age int2", "SELECT 1; -- €\nALTER TABLE truths ADD COLUMN age int2;",
+                    "ALTER TABLE socks ENABLE ELECTRIC; ALTER TABLE truths ADD COLUMN age int2"):
+            with self.subTest(sql):
+                self.prepare(Case("", "", [], [], [], []))
+                with self.session(self.server.pg_port) as connection:
+                    notices = [one.fields() for one in connection.query(sql) if one.type == "N"]
+                self.assertEqual([(one["D"], one["s"], one["t"]) for one in notices], [(sql, "public", "truths")])
 
     def check_log(self, log, pid, sent):
         arrived = re.findall(rf"^{pid} LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)", log, re.MULTILINE)
