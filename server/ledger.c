@@ -13,6 +13,7 @@
 
 enum {
     LOOK_MS = 1000,       /* the safety net under pokes and notifications */
+    CALM_MS = 20,         /* between looks that pokes ask for in vain */
     ANSWER_MS = 5000,     /* Postgres has to answer within */
     RETRY_FIRST_MS = 250, /* between attempts to connect, doubled up to … */
     RETRY_LAST_MS = 5000,
@@ -42,6 +43,8 @@ struct ledger {
     bool unread;   /* or not everything fitted on the page. */
     /* The same of the look under way. */
     bool was_poked, was_notified;
+    uint64_t looked_at;
+    bool in_vain;    /* it found nothing */
     bool failing;    /* to connect */
     bool unreadable; /* though connected */
     unsigned long retry_ms;
@@ -64,14 +67,29 @@ static void look(struct ledger *ledger)
     ledger->was_poked = ledger->poked;
     ledger->was_notified = ledger->notified;
     ledger->poked = ledger->notified = ledger->due = ledger->unread = false;
+    ledger->looked_at = loop_now_ms();
+    ledger->in_vain = true;
     loop_timer_set(ledger->loop, &ledger->timer, LOOK_MS);
     ask(ledger, QUESTION_LOOK, LEDGER_PAGE_SQL, 2, values);
+}
+
+/* Most DDL is about tables that are not electrified: a script of hundreds of statements must not
+ * become hundreds of looks. */
+static bool is_too_soon(struct ledger *ledger)
+{
+    uint64_t passed = loop_now_ms() - ledger->looked_at;
+
+    if (!ledger->in_vain || ledger->notified || ledger->due || passed >= CALM_MS)
+        return false;
+    loop_timer_set(ledger->loop, &ledger->timer, CALM_MS - (unsigned long)passed);
+    return true;
 }
 
 static void look_if_asked(struct ledger *ledger)
 {
     if (pgclient_is_idle(ledger->client) && ledger->question == QUESTION_NONE &&
-        (ledger->poked || ledger->notified || ledger->due || ledger->unread))
+        (ledger->poked || ledger->notified || ledger->due || ledger->unread) &&
+        !is_too_soon(ledger))
         look(ledger);
 }
 
@@ -163,6 +181,7 @@ static void take_page(struct ledger *ledger, const PGresult *page)
     for (int i = 0; i < count; i++) {
         struct ledger_row row = ledger_page_row(page, i);
 
+        ledger->in_vain = false;
         ledger_row_head(&row, &ledger->head);
         take_row(ledger, &row);
     }
@@ -194,7 +213,7 @@ static void note_failure(struct ledger *ledger, enum question question, const st
     ledger->unreadable = true;
 }
 
-static void on_result(void *owner, const PGresult *result)
+static void on_result(void *owner, PGresult *result)
 {
     struct ledger *ledger = owner;
     enum question question = ledger->question;
@@ -207,6 +226,7 @@ static void on_result(void *owner, const PGresult *result)
         ledger->unreadable = false;
         take_page(ledger, result);
     }
+    PQclear(result);
     ledger->question = QUESTION_NONE;
     if (question == QUESTION_LISTEN)
         look(ledger);
