@@ -92,12 +92,6 @@ static const char *name_of(struct reader *reader, const json_t *object, const ch
     return value;
 }
 
-static const char *sqlite_name_of(struct reader *reader, const json_t *object)
-{
-    return name_of(reader, object,
-                   json_object_get(object, "sqlite_name") == NULL ? "name" : "sqlite_name");
-}
-
 static bool bool_of(struct reader *reader, const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
@@ -220,7 +214,6 @@ static void read_index(struct reader *reader, const json_t *json, struct model_i
     const json_t *keys = list_of(reader, json, "columns");
 
     index->name = name_of(reader, json, "name");
-    index->sqlite_name = sqlite_name_of(reader, json);
     index->method = name_of(reader, json, "method");
     index->predicate = optional_string(reader, json, "predicate");
     index->include = names_of(reader, json, "include");
@@ -303,7 +296,6 @@ static void read_change(struct reader *reader, const json_t *json, struct model_
     case OP_DROP_INDEX:
         /* Not "index", as in create_index: that one is an object. */
         op->dropped_index = name_of(reader, json, "name");
-        op->sqlite_name = sqlite_name_of(reader, json);
         break;
     case OP_ADD_FOREIGN_KEY:
         op->foreign_key = arena_new(reader->arena, sizeof *op->foreign_key);

@@ -49,7 +49,6 @@ struct model_index_key {
 
 struct model_index {
     const char *name;
-    const char *sqlite_name; /* another one where SQLite has a table named so; else the name */
     const char *method;
     const char *predicate; /* NULL: none */
     struct model_index_key *keys;
@@ -91,7 +90,6 @@ struct model_op {
     struct model_column *column; /* ADD_COLUMN */
     struct model_index *index;   /* CREATE_INDEX */
     const char *dropped_index;   /* DROP_INDEX */
-    const char *sqlite_name;     /* DROP_INDEX: as in struct model_index */
     struct model_foreign_key *foreign_key; /* ADD_FOREIGN_KEY */
     struct model_names labels;             /* CREATE_TYPE */
     const char *statements;                /* SQLITE */

@@ -122,7 +122,7 @@ static void write_index(struct script *script, const struct model_table *table,
     }
     struct buffer *sql = script_begin(script, STATEMENT_CREATE_INDEX);
     sql_append(sql, "CREATE INDEX ");
-    sql_identifier(sql, index->sqlite_name);
+    sql_identifier(sql, index->name);
     sql_append(sql, " ON ");
     sql_identifier(sql, table_name);
     sql_append(sql, " ");
@@ -233,7 +233,7 @@ static void render_step(const struct plan *plan, size_t number, struct script *s
         break;
     case OP_DROP_INDEX:
         dialect_open_change(plan, number, script);
-        drop(script, STATEMENT_CREATE_INDEX, "INDEX", step->op->sqlite_name);
+        drop(script, STATEMENT_CREATE_INDEX, "INDEX", step->op->dropped_index);
         break;
     case OP_SQLITE:
         copy_statements(script, step->op->statements);

@@ -22,8 +22,23 @@ BEGIN
 END
 $$;
 
+-- What clients have to know of a table beside its indexes.
+CREATE OR REPLACE FUNCTION electric.table_facts(snapshot jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN jsonb_build_object(
+        'columns', (SELECT jsonb_agg(electric.column_op(c) ORDER BY c->'n') FROM jsonb_array_elements(snapshot->'columns') c),
+        'primary_key', (SELECT jsonb_build_object('name', key, 'columns', value->'columns')
+                        FROM jsonb_each(snapshot->'constraints') WHERE value->>'type' = 'p'),
+        'foreign_keys', (SELECT coalesce(jsonb_agg(electric.foreign_key_op(snapshot, key) ORDER BY key COLLATE "C"), '[]')
+                         FROM jsonb_each(snapshot->'constraints') WHERE value->>'type' = 'f'));
+END
+$$;
+
 -- Of a change without faults. An index that is deparsed differently (a function in it was renamed) is
--- dropped and created.
+-- dropped and created. The last operation says what the table is like after all of them: clients keep
+-- triggers on all columns of a table, and expressions cannot be translated without their types.
 CREATE OR REPLACE FUNCTION electric.find_ops(old jsonb, new jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -44,7 +59,7 @@ BEGIN
         come := ARRAY(SELECT key FROM jsonb_each(new->'indexes') WHERE value IS DISTINCT FROM old->'indexes'->key);
         ops := ops || electric.index_ops('drop_index', old, gone) || electric.index_ops('create_index', new, come);
     END IF;
-    RETURN ops;
+    RETURN CASE WHEN ops = '[]' THEN ops ELSE jsonb_set(ops, '{-1,after}', electric.table_facts(new)) END;
 END
 $$;
 
@@ -91,13 +106,8 @@ BEGIN
         FROM electric.own_enums(snapshot) e
     ) || jsonb_build_array(jsonb_build_object(
         'op', 'create_table', 'schema', snapshot->'schema', 'table', snapshot->'name',
-        'columns', (SELECT jsonb_agg(electric.column_op(c) ORDER BY c->'n') FROM jsonb_array_elements(snapshot->'columns') c),
-        'primary_key', (SELECT jsonb_build_object('name', key, 'columns', value->'columns')
-                        FROM jsonb_each(snapshot->'constraints') WHERE value->>'type' = 'p'),
-        'foreign_keys', (SELECT coalesce(jsonb_agg(electric.foreign_key_op(snapshot, key) ORDER BY key COLLATE "C"), '[]')
-                         FROM jsonb_each(snapshot->'constraints') WHERE value->>'type' = 'f'),
         'indexes', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', key) || value - 'unique' ORDER BY key COLLATE "C"), '[]')
-                    FROM jsonb_each(snapshot->'indexes'))));
+                    FROM jsonb_each(snapshot->'indexes'))) || electric.table_facts(snapshot));
 END
 $$;
 
