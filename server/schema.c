@@ -200,7 +200,10 @@ static enum status upgrade(PGconn *conn, bool capture, struct error *error)
     if (status == STATUS_OK)
         status = read_state(conn, &state, error);
     if (status == STATUS_OK && !is_current(&state)) {
-        status = run_steps(conn, state.steps, error);
+        /* The first of the functions keeps event triggers still while steps change their tables. */
+        status = run_script(conn, &sql_bundle.functions[0], error);
+        if (status == STATUS_OK)
+            status = run_steps(conn, state.steps, error);
         /* A step may need functions replaced even when their texts are the same. */
         if (status == STATUS_OK)
             status = run_functions(conn, error);

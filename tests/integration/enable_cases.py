@@ -228,8 +228,16 @@ CASES = [
             '  index i and index "I" of the electrified table t2', electrified=("t2",)),
     accepted("other_letters_have_case_in_sqlite", 'CREATE TABLE t1 (id int PRIMARY KEY, "é" int, "É" int)',
              notices=[]),
-    accepted("an_index_named_like_a_table", "CREATE TABLE t1 (id int PRIMARY KEY); CREATE INDEX \"T2\" ON t1 (id);"
-             "CREATE TABLE t2 (id int PRIMARY KEY); CALL electric.enable('t2')", "t1", "t2"),
+    refused("an_index_named_like_an_electrified_table", 'CREATE TABLE t1 (id int PRIMARY KEY); CREATE INDEX "T2" ON t1 (id);'
+            "CREATE TABLE t2 (id int PRIMARY KEY); CALL electric.enable('t2')",
+            'Cannot electrify t1 because some names differ only in case:\n  index "T2" and the electrified table t2',
+            electrified=("t2",)),
+    refused("a_table_named_like_an_index_of_an_electrified_table", "CREATE TABLE t1 (id int PRIMARY KEY);"
+            'CREATE TABLE t2 (id int PRIMARY KEY); CREATE INDEX "T1" ON t2 (id); CALL electric.enable(\'t2\')',
+            "Cannot electrify t1 because some names differ only in case:\n"
+            '  table t1 and index "T1" of the electrified table t2', electrified=("t2",)),
+    refused("an_index_named_like_its_table", 'CREATE TABLE t1 (id int PRIMARY KEY); CREATE INDEX "T1" ON t1 (id)',
+            'Cannot electrify t1 because some names differ only in case:\n  index "T1" and table t1'),
     refused("reserved_names", 'CREATE TABLE "SQLite_t" (id int PRIMARY KEY, sqlite_c int);'
             'CREATE INDEX sqlite_i ON "SQLite_t" (id)',
             'Cannot electrify "SQLite_t" because some of its names begin with sqlite_:\n'

@@ -15,14 +15,15 @@ AS $$
     WHERE x.indrelid = relation AND NOT x.indisprimary
 $$;
 
--- Pairs of names that differ only in case: of columns within the table, of tables and of indexes
--- within the whole set.
+-- Pairs of names that differ only in case: of columns within the table, of tables and indexes, which
+-- share a namespace, within the whole set.
 CREATE OR REPLACE FUNCTION electric.name_clashes(relation oid) RETURNS TABLE (line text, column_name text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('table %s and the electrified table %I', electric.short_name(relation), e.name), NULL
-    FROM electric.electrified e JOIN pg_class c ON c.oid = relation
-    WHERE e.relid <> relation AND electric.fold(e.name) = electric.fold(c.relname)
+    SELECT format('%s and %s', min(kind || ' ' || quote_ident(name)), max(kind || ' ' || quote_ident(name))), NULL
+    FROM electric.names_of(relation) WHERE kind <> 'column'
+    GROUP BY electric.fold(name)
+    HAVING count(*) > 1 AND count(DISTINCT kind) > 1
     UNION ALL
     SELECT format('%s %s', CASE kind WHEN 'index' THEN 'indexes' ELSE 'columns' END,
                   string_agg(quote_ident(name), ' and ' ORDER BY name COLLATE "C")),
@@ -31,11 +32,16 @@ AS $$
     GROUP BY kind, electric.fold(name)
     HAVING count(*) > 1
     UNION ALL
-    SELECT format('index %I and index %I of the electrified table %I', own.name, i.relname, e.name), NULL
+    SELECT format('%s %I and the electrified table %I', own.kind, own.name, e.name), NULL
+    FROM electric.electrified e
+    JOIN electric.names_of(relation) own ON own.kind <> 'column' AND electric.fold(own.name) = electric.fold(e.name)
+    WHERE e.relid <> relation
+    UNION ALL
+    SELECT format('%s %I and index %I of the electrified table %I', own.kind, own.name, i.relname, e.name), NULL
     FROM electric.electrified e
     JOIN pg_index x ON x.indrelid = e.relid AND NOT x.indisprimary
     JOIN pg_class i ON i.oid = x.indexrelid
-    JOIN electric.names_of(relation) own ON own.kind = 'index' AND electric.fold(own.name) = electric.fold(i.relname)
+    JOIN electric.names_of(relation) own ON own.kind <> 'column' AND electric.fold(own.name) = electric.fold(i.relname)
     WHERE e.relid <> relation
 $$;
 

@@ -82,11 +82,12 @@ END
 $$;
 
 -- The proxy calls this after statements that may have changed tables, where there are no event
--- triggers to do it.
-CREATE OR REPLACE PROCEDURE electric.capture()
+-- triggers to do it. `committed`: the statement may have committed some of it itself, as CALL, DO and
+-- whatever is done CONCURRENTLY may; to be sure of that takes a look at every table.
+CREATE OR REPLACE PROCEDURE electric.capture(committed boolean DEFAULT true)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM electric.capture_changes();
+    PERFORM electric.capture_changes(committed);
 END
 $$;

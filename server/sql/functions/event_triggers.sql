@@ -129,7 +129,7 @@ BEGIN
         WHERE d.object_type IN ('table constraint', 'default value')
         UNION
         SELECT t.relid FROM dropped d
-        JOIN electric.indexes i ON i.nsp = d.schema_name AND i.name = d.object_name
+        JOIN electric.names i ON i.nsp = d.schema_name AND i.name = d.object_name
         JOIN electric.tables t ON t.nsp = i.nsp AND t.name = i.table_name
         WHERE d.object_type = 'index');
     IF relations <> '{}' THEN

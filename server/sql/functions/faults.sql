@@ -238,13 +238,32 @@ RETURN ('EX011', 'Cannot electrify column with UNIQUE constraint',
                     || quote_ident(nsp) || '.' || quote_ident(index_name) || ';', ''),
         column_name)::electric.fault;
 
+-- SQLite has one namespace for tables and indexes.
+CREATE OR REPLACE FUNCTION electric.fault_of_taken_name(old jsonb, index_name text) RETURNS electric.fault
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    taken electric.names;
+BEGIN
+    SELECT * INTO taken FROM electric.names n
+    WHERE lower(n.name COLLATE "C") = electric.fold(index_name) AND n.name <> index_name;
+    IF taken.name IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN ('EX023', format('Cannot create index "%s" on electrified table %s: its name clashes with another, ignoring case',
+                            index_name, electric.title(old)),
+            format('There is %s %I, and SQLite ignores the case of ASCII letters in names.',
+                   CASE WHEN taken.name = taken.table_name THEN 'a table' ELSE 'an index' END, taken.name),
+            'Choose another name.', NULL)::electric.fault;
+END
+$$;
+
 -- An index that was added.
 CREATE OR REPLACE FUNCTION electric.fault_of_new_index(old jsonb, index_name text, index jsonb) RETURNS electric.fault
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     title text := electric.title(old);
-    clash text;
 BEGIN
     IF (index->>'unique')::boolean THEN
         RETURN electric.fault_of_unique_index(old->>'schema', old->>'name', index_name, index->'columns'->0->>'column');
@@ -254,15 +273,7 @@ BEGIN
                 'Clients keep the table in SQLite.', 'Choose another name.', NULL)::electric.fault;
     END IF;
 
-    SELECT min(i.name) INTO clash FROM electric.indexes i
-    WHERE lower(i.name COLLATE "C") = electric.fold(index_name) AND i.name <> index_name;
-    IF clash IS NOT NULL THEN
-        RETURN ('EX023', format('Cannot create index "%s" on electrified table %s: its name clashes with another, ignoring case',
-                                index_name, title),
-                format('There is an index %I, and SQLite ignores the case of ASCII letters in names.', clash),
-                'Choose another name.', NULL)::electric.fault;
-    END IF;
-    RETURN NULL;
+    RETURN electric.fault_of_taken_name(old, index_name);
 END
 $$;
 

@@ -1,6 +1,6 @@
 -- A change of an electrified table is judged by what it did.
 
--- What a comparison of a table with its snapshot found: nothing, a fault, or operations.
+-- Whoever comes beside the proxy is told so.
 CREATE OR REPLACE FUNCTION electric.refuse_direct(nsp text, name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -14,6 +14,26 @@ BEGIN
         'This session is connected to Postgres directly.',
         'Connect to electric-proxy, for example through electric-tunnel, and run the migration there.',
         NULL)::electric.fault);
+END
+$$;
+
+-- Another transaction has committed such a name since this one checked; or, under REPEATABLE READ, one
+-- that it cannot see.
+CREATE OR REPLACE FUNCTION electric.refuse_taken_name(known electric.tables, index_name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    fault electric.fault;
+BEGIN
+    IF index_name IS NULL THEN
+        RETURN;
+    END IF;
+    fault := electric.fault_of_taken_name(known.snapshot, index_name);
+    IF fault.code IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'could not serialize access due to concurrent update',
+            DETAIL = format('Another transaction took a name like %I.', index_name);
+    END IF;
+    PERFORM electric.raise_fault(known.nsp, known.name, fault);
 END
 $$;
 
@@ -46,7 +66,7 @@ BEGIN
         PERFORM electric.refuse_direct(known.nsp, known.name);
         PERFORM electric.announce(known.nsp, known.name);
     END IF;
-    PERFORM electric.store(found);
+    PERFORM electric.refuse_taken_name(known, electric.store(found));
     PERFORM electric.record(ops, NULL);
 END
 $$;

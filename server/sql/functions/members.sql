@@ -9,7 +9,7 @@ BEGIN
     SELECT * INTO known FROM electric.tables t
     WHERE t.nsp = remove_table.nsp AND t.name = remove_table.name FOR UPDATE;
     DELETE FROM electric.tables t WHERE t.nsp = known.nsp AND t.name = known.name;
-    DELETE FROM electric.indexes i WHERE i.nsp = known.nsp AND i.table_name = known.name;
+    DELETE FROM electric.names n WHERE n.nsp = known.nsp AND n.table_name = known.name;
     -- What joined while nothing was captured has no snapshot, and the ledger does not know it.
     IF known.snapshot IS NOT NULL THEN
         PERFORM electric.record(electric.disable_table_ops(known.snapshot), NULL);
@@ -61,7 +61,9 @@ BEGIN
     IF NOT electric.is_capturing() THEN
         RETURN;
     END IF;
-    PERFORM electric.store(found);
+    IF electric.store(found) IS NOT NULL THEN
+        RAISE unique_violation USING MESSAGE = 'could not take the names of the table and its indexes';
+    END IF;
     PERFORM electric.record(electric.create_table_ops(found), NULL);
     PERFORM electric.add_foreign_keys(relation);
 EXCEPTION
@@ -84,8 +86,13 @@ BEGIN
     WHERE t.snapshot IS NULL AND NOT EXISTS (SELECT FROM electric.electrified e WHERE e.relid = t.relid);
     FOR known IN SELECT * FROM electric.tables WHERE snapshot IS NULL ORDER BY electrified_at, relid LOOP
         found := electric.snapshot(known.relid);
-        PERFORM electric.store(found);
-        PERFORM electric.record(electric.create_table_ops(found), 'install');
+        IF (electric.objection(known.relid)).message IS NOT NULL OR electric.store(found) IS NOT NULL THEN
+            RAISE WARNING 'table % changed before anything was captured, and is not electrified any more',
+                electric.title(known.nsp, known.name);
+            PERFORM electric.remove_table(known.nsp, known.name);
+        ELSE
+            PERFORM electric.record(electric.create_table_ops(found), 'install');
+        END IF;
     END LOOP;
 END
 $$;

@@ -47,18 +47,25 @@ BEGIN
 END
 $$;
 
--- Keeps a snapshot, and which indexes belong to the table.
-CREATE OR REPLACE FUNCTION electric.store(new jsonb) RETURNS void
+-- Keeps a snapshot, and the names that the table and its indexes take. Answers null, or the name that
+-- another transaction took in the meantime, but for its case; then the caller must give up.
+CREATE OR REPLACE FUNCTION electric.store(new jsonb) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    own text[] := ARRAY(SELECT jsonb_object_keys(new->'indexes')) || (new->>'name');
 BEGIN
     UPDATE electric.tables t SET snapshot = new WHERE t.nsp = new->>'schema' AND t.name = new->>'name';
-    DELETE FROM electric.indexes i
-    WHERE i.nsp = new->>'schema' AND i.table_name = new->>'name' AND NOT new->'indexes' ? i.name;
-    INSERT INTO electric.indexes AS i (nsp, name, table_name)
-    SELECT new->>'schema', index_name, new->>'name' FROM jsonb_object_keys(new->'indexes') AS index_name
-    ON CONFLICT (nsp, name) DO UPDATE SET table_name = excluded.table_name
-        WHERE i.table_name <> excluded.table_name;
+    DELETE FROM electric.names n
+    WHERE n.nsp = new->>'schema' AND n.table_name = new->>'name' AND n.name <> ALL (own);
+    UPDATE electric.names n SET table_name = new->>'name'
+    WHERE n.nsp = new->>'schema' AND n.name = ANY (own) AND n.table_name <> new->>'name';
+    INSERT INTO electric.names (nsp, name, table_name)
+        SELECT new->>'schema', o, new->>'name' FROM unnest(own) o
+        WHERE NOT EXISTS (SELECT FROM electric.names n WHERE n.nsp = new->>'schema' AND n.name = o)
+    ON CONFLICT DO NOTHING;
+    RETURN (SELECT min(o) FROM unnest(own) o
+            WHERE NOT EXISTS (SELECT FROM electric.names n WHERE n.nsp = new->>'schema' AND n.name = o));
 END
 $$;
 

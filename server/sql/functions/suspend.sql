@@ -15,7 +15,3 @@ EXCEPTION
     WHEN insufficient_privilege THEN NULL;
 END
 $$;
-
--- Functions that have other parameters now.
-DROP FUNCTION IF EXISTS electric.take_note();
-DROP FUNCTION IF EXISTS electric.framework_tables();

@@ -1,8 +1,29 @@
 -- Whether changes are captured at all. While they are not, tables join the set without a snapshot and
 -- nothing is recorded of them; only that a table leaves which the ledger knows.
 
--- Whatever happened while nothing was captured is told as what clients can follow: a table that has
--- changed beyond that leaves and joins anew.
+-- A table that has changed in a way which clients cannot follow leaves the set and joins anew, if it
+-- still may. Answers which.
+CREATE OR REPLACE FUNCTION electric.catch_up_table(known electric.tables, facts jsonb) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    objection electric.refusal;
+BEGIN
+    IF (facts->>'schema', facts->>'name') = (known.nsp, known.name) THEN
+        objection := electric.objection(known.relid);
+        IF objection IS NULL AND electric.store(facts) IS NULL THEN
+            PERFORM electric.record(electric.disable_table_ops(known.snapshot) || electric.create_table_ops(facts), 'install');
+            RETURN 'rejoined';
+        END IF;
+    END IF;
+    RAISE WARNING USING MESSAGE = format('table %s is not electrified any more', electric.title(known.nsp, known.name)),
+        DETAIL = coalesce(objection.message, 'It was dropped, renamed or moved while nothing was captured.');
+    PERFORM electric.remove_table(known.nsp, known.name);
+    RETURN 'removed';
+END
+$$;
+
+-- Whatever happened while nothing was captured is told as what clients can follow.
 CREATE OR REPLACE FUNCTION electric.catch_up() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -13,17 +34,19 @@ DECLARE
 BEGIN
     -- A transaction under REPEATABLE READ that is older must fail rather than not be seen.
     UPDATE electric.membership SET seq = seq;
+    UPDATE electric.settings SET value = 'new' WHERE name = 'open_before' AND EXISTS (SELECT FROM electric.tables);
     PERFORM electric.check_stamp();
+    -- First those that make room for the names of others.
     PERFORM electric.remove_table(t.nsp, t.name)
     FROM electric.tables t WHERE NOT EXISTS (SELECT FROM electric.electrified e WHERE e.relid = t.relid);
     FOR known IN SELECT * FROM electric.tables WHERE snapshot IS NOT NULL ORDER BY electrified_at, relid LOOP
         found := electric.snapshot(known.relid);
-        IF found <> known.snapshot THEN
-            fault := electric.find_fault(known.snapshot, found);
-            PERFORM electric.store(found);
-            PERFORM electric.record(
-                CASE WHEN fault.code IS NULL THEN electric.find_ops(known.snapshot, found)
-                ELSE electric.disable_table_ops(known.snapshot) || electric.create_table_ops(found) END, 'install');
+        CONTINUE WHEN found = known.snapshot;
+        fault := electric.find_fault(known.snapshot, found);
+        IF fault.code IS NULL AND electric.store(found) IS NULL THEN
+            PERFORM electric.record(electric.find_ops(known.snapshot, found), 'install');
+        ELSE
+            PERFORM electric.catch_up_table(known, found);
         END IF;
     END LOOP;
 END

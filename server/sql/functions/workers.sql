@@ -46,33 +46,37 @@ BEGIN
 END
 $$;
 
+-- What keeps a table out of the set, or null. The first that speaks up is heard; the others are not asked.
+CREATE OR REPLACE FUNCTION electric.objection(relation oid) RETURNS electric.refusal
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce(electric.check_kind(relation),
+                    electric.check_schema(relation),
+                    electric.check_types(relation),
+                    electric.check_defaults(relation),
+                    electric.check_primary_key(relation),
+                    electric.check_constraints(relation),
+                    electric.check_enum_schemas(relation),
+                    electric.check_name_clashes(relation),
+                    electric.check_reserved_names(relation));
+END
+$$;
+
 CREATE OR REPLACE FUNCTION electric.enable_table(relation oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off
 AS $$
-DECLARE
-    reason electric.refusal;
 BEGIN
     PERFORM electric.check_owner(relation);
     PERFORM electric.check_stamp();
-    PERFORM electric.refuse(relation, electric.check_kind(relation));
     IF electric.is_electrified(relation) THEN
         RAISE NOTICE 'table % is already electrified', electric.qualified_name(relation);
         RETURN;
     END IF;
-
-    -- The first that speaks up is heard; the others are not asked.
-    reason := coalesce(electric.check_schema(relation),
-                       electric.check_types(relation),
-                       electric.check_defaults(relation),
-                       electric.check_primary_key(relation),
-                       electric.check_constraints(relation),
-                       electric.check_enum_schemas(relation),
-                       electric.check_name_clashes(relation),
-                       electric.check_reserved_names(relation));
-    PERFORM electric.refuse(relation, reason);
+    PERFORM electric.refuse(relation, electric.objection(relation));
     PERFORM electric.warn_foreign_keys(relation);
     PERFORM electric.warn_names(relation);
 
