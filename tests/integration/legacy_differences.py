@@ -17,7 +17,7 @@ NOTHING_ADDED = ids("tx-capture", """
 DIFFERENCES = (
     # -- what is sent and answered ------------------------------------------------------------------
     (NOTHING_ADDED,
-     "The client's messages go upstream as they are, DDLX as one CALL in its place; event triggers capture what was done.",
+     "The client's messages go upstream as they are, DDLX as one CALL in its place; event triggers see what was done.",
      "No transaction is forced upon a statement, no round trip is added, and what functions and DO blocks do is seen."),
     (ids("analyse", "1 3 109"),
      "Texts go upstream as they were written, semicolons included.",
@@ -26,7 +26,7 @@ DIFFERENCES = (
      "CALL electric.electrify(…) electrifies the table, and its command tag is CALL.",
      "Only what the proxy rewrote is re-tagged, so a tag always fits the text that the client sent."),
     (ids("tx-capture", "171"),
-     "Statements of one Query make one migration, operations in their order; what is kept of the text is the whole Query.",
+     "Statements of one Query make one migration, operations in their order; the text kept is the whole Query.",
      "They are one transaction, and operations, not texts, are what clients get."),
     (ids("tx-capture", "150 184"),
      "Several statements of one Query are sent as one Query, and each reply passes as it comes.",

@@ -4,7 +4,7 @@ Columns of the table (`\\n` is a line break, `\\t` a tab):
 
     id          of the fact about the legacy proxy
     way         how the statements are sent
-    setup       SQL run beforehand, beside the proxy, after legacy_base.sql
+    setup       SQL run beforehand, beside the proxy; `@name` is a part of legacy_base.sql, whose first always runs
     statements  `;;` between statements, each with the verdict that follows `=>`
     ledger      the migrations that come of it, `|` between them, `,` between their operations
     check       SQL run afterwards, beside the proxy, each with `=>` and the one value expected
@@ -99,14 +99,22 @@ class Case(NamedTuple):
 def read_cases(path):
     with open(path, encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    assert all(tuple(row) == COLUMNS and None not in row.values() for row in rows), "a row with a wrong number of columns"
+    assert all(tuple(row) == COLUMNS and None not in row.values() for row in rows), "wrong number of columns"
     return [read_case({name: unescape(value) for name, value in row.items()}) for row in rows]
 
 
 def read_case(row):
-    return Case(row["id"], row["way"], split(row["setup"], ";;"), [read_statement(one) for one in split(row["statements"], ";;")],
+    return Case(row["id"], row["way"], split(row["setup"], ";;"),
+                [read_statement(one) for one in split(row["statements"], ";;")],
                 [split(migration, ",") for migration in split(row["ledger"], "|")],
                 [tuple(one.split(" => ")) for one in split(row["check"], ";;")])
+
+
+def read_parts(path):
+    """The parts of legacy_base.sql by name; the first has none."""
+    with open(path, encoding="utf-8") as file:
+        first, *others = re.split(r"^-- (?=@)", file.read(), flags=re.MULTILINE)
+    return {"": first, **dict(part.split("\n", 1) for part in others)}
 
 
 def unescape(cell):

@@ -16,7 +16,7 @@ import unittest
 
 from tests.integration import legacy_differences
 from tests.integration.legacy_script import (VERSION, Case, Player, comparable, describe_operation, expected_answers,
-                                             read_cases)
+                                             read_cases, read_parts)
 from tests.integration.test_differential import normalise
 from tests.support import wire
 from tests.support.cluster import Cluster
@@ -29,8 +29,7 @@ AREAS = {"analyse": 89, "electrify-validate": 28, "tx-capture": 128, "versioning
 GENERATED = re.compile(r"20\d{12}_\d{6}")
 
 CASES = read_cases(os.path.join(HERE, "legacy_cases.tsv"))
-with open(os.path.join(HERE, "legacy_base.sql"), encoding="utf-8") as file:
-    BASE = file.read()
+PARTS = read_parts(os.path.join(HERE, "legacy_base.sql"))
 
 # A plain Postgres has none of our procedures; these do nothing, so that cases can call them.
 STAND_INS = """
@@ -54,7 +53,7 @@ EMPTY = """
     $$;
     CREATE SCHEMA public"""
 
-FORGET_TABLES = "DELETE FROM electric.grants; DELETE FROM electric.tables; DELETE FROM electric.indexes"
+FORGET_TABLES = "DELETE FROM electric.grants; SELECT electric.remove_table(nsp, name) FROM electric.tables"
 # As in a database that has had no migration: so that a case may use versions of its own.
 FORGET_MIGRATIONS = """
     DELETE FROM electric.migrations;
@@ -107,10 +106,12 @@ class LegacyTest(ProgramTest):
     def prepare(self, case):
         must(self.beside, FORGET_TABLES)
         must(self.beside, EMPTY)
-        must(self.beside, BASE + "CALL electric.enable('truths')")
-        for sql in case.setup:
-            must(self.beside, sql)
+        self.fill(self.beside, case)
         must(self.beside, FORGET_MIGRATIONS)
+
+    def fill(self, session, case):
+        for sql in ("", *case.setup):
+            must(session, PARTS.get(sql, sql))
 
     def play(self, case, port, bytewise):
         with Session(self.cluster) if case.way.startswith("direct ") else self.session(port, bytewise) as connection:
@@ -122,9 +123,7 @@ class LegacyTest(ProgramTest):
         must(self.plain, "ROLLBACK")
         must(self.plain, "DISCARD ALL")
         must(self.plain, EMPTY)
-        must(self.plain, BASE)
-        for sql in case.setup:
-            must(self.plain, sql)
+        self.fill(self.plain, case)
         player = Player(self.plain, lambda statement: statement.stand_in)
         player.play(case)
         return expected_answers(normalise(player.answers, None), player.groups)
@@ -169,7 +168,8 @@ class LegacyTest(ProgramTest):
     def test_nothing_is_added_to_what_the_client_sends(self):
         # A migration tool's own table is the one exception: its rows are asked for.
         for case in CASES:
-            if case.id in legacy_differences.NOTHING_ADDED and not case.way.startswith("ecto ") and ONLY.search(case.id):
+            if (case.id in legacy_differences.NOTHING_ADDED and not case.way.startswith("ecto ")
+                    and ONLY.search(case.id)):
                 with self.subTest(case.id):
                     self.prepare(case)
                     with self.session(self.server.pg_port) as connection:
@@ -185,7 +185,8 @@ class LegacyTest(ProgramTest):
                 self.prepare(Case("", "", [], [], [], []))
                 with self.session(self.server.pg_port) as connection:
                     notices = [one.fields() for one in connection.query(sql) if one.type == "N"]
-                self.assertEqual([(one["D"], one["s"], one["t"]) for one in notices], [(sql, "public", "truths")])
+                self.assertEqual([(one["D"], one["s"], one["t"]) for one in notices],
+                                 [(sql, "public", "truths")])
 
     def check_log(self, log, pid, sent):
         arrived = re.findall(rf"^{pid} LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)", log, re.MULTILINE)
