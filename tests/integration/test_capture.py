@@ -133,66 +133,8 @@ class Cases(EngineTest):
             self.assertTrue(error["D"] and error["H"])
 
 
-# -- fallback mode ----------------------------------------------------------------------------------
-
-# Statements that cannot change tables.
-HARMLESS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "PREPARE",
-            "LOCK", "EXECUTE")
-# Those that may commit themselves.
-COMMITTING = re.compile(r"(CALL|DO|VACUUM|REINDEX)\b|.*\bCONCURRENTLY\b", re.DOTALL)
-
-# Where the verdict is another, and why.
-IN_FALLBACK = {
-    "a refused change that is caught": "EX010",  # DO is judged by what it leaves
-    "a procedure that commits in between": "add_column,add_column",  # seen when it has ended
-    "a broken index repaired by REINDEX": "create_index",  # no event was needed
-    # There is no such trigger, and the function can be dropped.
-    "event triggers disabled": "42704", "an event trigger dropped": "42704", "the engine's function dropped": "escape"}
-
-
-class FallbackSession(Session):
-    """As a session of the proxy in fallback mode: electric.capture() follows what may change tables."""
-
-    def ask(self, sql):
-        parts = re.split(r";\s*(?=(?:[^$]|\$\$.*?\$\$)*$)(?=(?:[^']*'[^']*')*[^']*$)", sql.rstrip("; "), flags=re.DOTALL)
-        if len(parts) > 1:
-            return super().ask(";".join(f"{part};{self.capture(part) or ''}" for part in parts))
-        # The statement, and what it did, in one group: both are undone, or none.
-        group = [wire.parse(sql), wire.bind(), wire.execute()]
-        if self.capture(sql):
-            group += [wire.parse(self.capture(sql)), wire.bind(), wire.execute()]
-        self.send(*group, wire.sync())
-        errors = [m.fields() for m in self.receive_until("Z") if m.type == "E"]
-        return errors[0] if errors else None, []
-
-    def capture(self, sql):
-        if sql.lstrip().upper().startswith(HARMLESS) and " INTO " not in sql:
-            return None
-        return f"CALL electric.capture({'true' if COMMITTING.match(sql) else 'false'})"
-
-
-class FallbackCases(Cases):
-    """The same without event triggers."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        with Session(cls.cluster, "base") as session:
-            session.run("DROP EVENT TRIGGER electric_ddl; DROP EVENT TRIGGER electric_drop;"
-                        "UPDATE electric.settings SET value = 'fallback' WHERE name = 'mode'")
-
-    session_class = FallbackSession
-    test_when_direct_changes_are_refused = None  # a session of the proxy is not direct
-
-    def test_when_direct_changes_are_captured(self):
-        self.check_all("capture", lambda row: IN_FALLBACK.get(row["case"], row["expected"]))
-
-    def complaints(self, session=None):
-        return [text for text in super().complaints(session) if not text.startswith("mode: ")]
-
-
 def load_tests(loader, standard_tests, _pattern):
-    return on_each_major(loader, standard_tests, Cases, FallbackCases)
+    return on_each_major(loader, standard_tests, Cases)
 
 
 if __name__ == "__main__":

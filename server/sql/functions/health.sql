@@ -58,7 +58,7 @@ BEGIN
         ('mode', mode IN ('triggers', 'off'),
          'this role may not create event triggers: changes made beside the proxy are found late'),
         ('event triggers', mode <> 'triggers' OR idle IS NULL, 'missing or disabled: ' || idle),
-        ('event_triggers', coalesce(current_setting('event_triggers', true), 'on') = 'on', 'the setting event_triggers is off'),
+        ('event_triggers', mode <> 'triggers' OR coalesce(current_setting('event_triggers', true), 'on') = 'on', 'the setting event_triggers is off'),
         ('functions', (SELECT value = electric.bodies() FROM electric.settings WHERE name = 'bodies'),
          'functions of the schema electric are not those that were installed'),
         ('commit hook', EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = 'electric.pending'::regclass
