@@ -104,10 +104,10 @@ def read_cases(path):
 
 
 def read_case(row):
-    return Case(row["id"], row["way"], split(row["setup"], ";;"),
-                [read_statement(one) for one in split(row["statements"], ";;")],
-                [split(migration, ",") for migration in split(row["ledger"], "|")],
-                [tuple(one.split(" => ")) for one in split(row["check"], ";;")])
+    return Case(row["id"], row["way"], split(row["setup"], " ;; "),
+                [read_statement(one) for one in split(row["statements"], " ;; ")],
+                [split(migration, ", ") for migration in split(row["ledger"], " | ")],
+                [tuple(one.split(" => ")) for one in split(row["check"], " ;; ")])
 
 
 def read_parts(path):
@@ -122,7 +122,7 @@ def unescape(cell):
 
 
 def split(text, separator):
-    return [part.strip(" ") for part in text.split(f" {separator} " if separator != "," else ", ") if part.strip()]
+    return [part.strip(" ") for part in text.split(separator) if part.strip()]
 
 
 def read_statement(text):
@@ -163,16 +163,17 @@ class Player:
         self.sent = []
 
     def play(self, case):
-        frame, _, way = case.way.rpartition(" ") if case.way not in ("one query", "tx one query") else (
-            case.way.removesuffix("one query").strip(), "", "one query")
-        if frame in ("tx", "ecto"):
-            self.query(Statement("BEGIN"))
-        {"query": self.each_query, "one query": self.one_query, "extended": self.each_extended,
-         "steps": self.steps}[way](case.statements)
+        frame, way = re.fullmatch(r"(?:(tx|ecto|direct) )?(.*)", case.way).groups()
+        send = {"query": self.each_query, "one query": self.one_query, "extended": self.each_extended,
+                "steps": self.steps}[way]
+        if frame not in ("tx", "ecto"):
+            send(case.statements)
+            return
+        self.query(Statement("BEGIN"))
+        send(case.statements)
         if frame == "ecto" and not self.has_failed():
             self.insert_version(extended=way == "extended")
-        if frame in ("tx", "ecto"):
-            self.query(Statement("ROLLBACK" if self.has_failed() else "COMMIT"))
+        self.query(Statement("ROLLBACK" if self.has_failed() else "COMMIT"))
 
     def has_failed(self):
         return self.answers[-1].body == b"E"
@@ -268,8 +269,7 @@ class Steps:
 
     def make_B(self, name, values):
         self.bound = self.prepared.get(name, Verdict())
-        given = [value.removeprefix("int8:") if not value.startswith("int8:") else struct.pack("!q", int(value[5:]))
-                 for value in values.sql.split(",") if value]
+        given = [read_value(value) for value in values.sql.split(",") if value]
         return wire.bind(statement=name, values=given, formats=[isinstance(value, bytes) for value in given])
 
     def make_DP(self, *_):
@@ -297,6 +297,11 @@ class Steps:
 
     def make_c(self, *_):
         return wire.copy_done()
+
+
+def read_value(text):
+    """Bytes are sent in binary."""
+    return struct.pack("!q", int(text.removeprefix("int8:"))) if text.startswith("int8:") else text
 
 
 # -- expecting --------------------------------------------------------------------------------------

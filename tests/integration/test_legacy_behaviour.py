@@ -13,6 +13,7 @@ import json
 import os
 import re
 import unittest
+from operator import attrgetter
 
 from tests.integration import legacy_differences
 from tests.integration.legacy_script import (VERSION, Case, Player, comparable, describe_operation, expected_answers,
@@ -115,7 +116,7 @@ class LegacyTest(ProgramTest):
 
     def play(self, case, port, bytewise):
         with Session(self.cluster) if case.way.startswith("direct ") else self.session(port, bytewise) as connection:
-            player = Player(connection, lambda statement: statement.sql)
+            player = Player(connection, attrgetter("sql"))
             player.play(case)
         return normalise(player.answers, None)
 
@@ -124,7 +125,7 @@ class LegacyTest(ProgramTest):
         must(self.plain, "DISCARD ALL")
         must(self.plain, EMPTY)
         self.fill(self.plain, case)
-        player = Player(self.plain, lambda statement: statement.stand_in)
+        player = Player(self.plain, attrgetter("stand_in"))
         player.play(case)
         return expected_answers(normalise(player.answers, None), player.groups)
 
@@ -174,7 +175,7 @@ class LegacyTest(ProgramTest):
                     self.prepare(case)
                     with self.session(self.server.pg_port) as connection:
                         logged = len(self.cluster.log())
-                        player = Player(connection, lambda statement: statement.sql)
+                        player = Player(connection, attrgetter("sql"))
                         player.play(case)
                         self.check_log(self.cluster.log()[logged:], connection.pid, player.sent)
 
