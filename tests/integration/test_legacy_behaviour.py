@@ -68,8 +68,9 @@ class LegacyTest(ProgramTest):
             "log_statement": "all", "log_line_prefix": "%p "}))
         cls.server = cls.start_once(Server(cls.cluster.url(), CAPTURE="true"))
         cls.tunnel = cls.start_once(Client(cls.server.service))
-        cls.cluster.psql("CREATE ROLE someone; CREATE DATABASE plain")
         cls.beside = cls.enterClassContext(Session(cls.cluster))
+        must(cls.beside, "CREATE ROLE someone")
+        must(cls.beside, "CREATE DATABASE plain")
         cls.plain = cls.enterClassContext(Session(cls.cluster, "plain"))
         must(cls.plain, STAND_INS)
         cls.sessions = {}
