@@ -8,12 +8,15 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "server/api/api.h"
 #include "server/connection.h"
+#include "server/exchange.h"
 #include "server/listener.h"
 #include "server/loop.h"
 #include "server/proxy/control.h"
 #include "server/relay.h"
 #include "server/reply.h"
+#include "server/request.h"
 #include "server/server.h"
 #include "server/upgrade.h"
 #include "server/websocket.h"
@@ -33,6 +36,7 @@ struct http_connection {
     char peer[PEER_NAME_MAX];
     struct control_waiter health; /* for a request that waits for it */
     bool waiting;
+    struct exchange *exchange; /* an answer of the API that is under way */
 };
 
 static struct http_connection *connection_of(struct lws *wsi)
@@ -115,19 +119,10 @@ static const struct reply *health_reply(const struct server *server, bool for_st
     return server->control != NULL ? &up_reply : &relay_up_reply;
 }
 
-static struct bytes path_of(struct lws *wsi, int *method)
-{
-    char *path = NULL;
-    int len = 0;
-
-    *method = lws_http_get_uri_and_method(wsi, &path, &len);
-    return bytes_of(path, len > 0 ? (size_t)len : 0);
-}
-
 static const struct reply *route(const struct server *server, struct lws *wsi)
 {
     int method;
-    struct bytes path = path_of(wsi, &method);
+    struct bytes path = request_path(wsi, &method);
 
     if (method == LWSHUMETH_OPTIONS)
         return &options_reply;
@@ -146,11 +141,66 @@ static const struct reply *route(const struct server *server, struct lws *wsi)
     return &not_found_reply;
 }
 
+/* The API */
+
+static const struct reply api_upgrade_reply = {
+    .status = 400, .body = "no upgrade here: ask by HTTP/1.1 (curl --http1.1)\n"};
+
+static bool is_for_api(const struct http_connection *connection, struct lws *wsi)
+{
+    int method;
+    struct bytes path = request_path(wsi, &method);
+
+    return (method == LWSHUMETH_GET || method == LWSHUMETH_HEAD) &&
+           api_serves(connection->server->api, wsi, path);
+}
+
+static void start_exchange(struct http_connection *connection, struct lws *wsi)
+{
+    struct server *server = connection->server;
+    int method;
+    struct bytes path = request_path(wsi, &method);
+
+    connection->exchange = exchange_new(server->loop, wsi);
+    server->exchange_count++;
+    /* Who has shown that they may, is no stranger whose place others may have. */
+    if (api_handle(server->api, wsi, path, connection->peer, connection->exchange))
+        leave_idle(connection);
+}
+
+static void end_exchange(struct http_connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+
+    if (exchange == NULL)
+        return;
+    connection->exchange = NULL;
+    exchange_free(exchange);
+    connection->server->exchange_count--;
+    server_check_drained(connection->server);
+}
+
+static int continue_exchange(struct http_connection *connection)
+{
+    switch (exchange_progress(connection->exchange)) {
+    case EXCHANGE_GOES_ON:
+        return 0;
+    case EXCHANGE_DONE:
+        end_exchange(connection);
+        if (connection->counted)
+            note_asked(connection);
+        return lws_http_transaction_completed(connection->wsi) ? -1 : 0;
+    case EXCHANGE_CLOSES:
+        break;
+    }
+    return -1;
+}
+
 /* Whether the answer depends on how Postgres is now. */
 static bool asks_for_health(struct lws *wsi)
 {
     int method;
-    struct bytes path = path_of(wsi, &method);
+    struct bytes path = request_path(wsi, &method);
 
     return (method == LWSHUMETH_GET || method == LWSHUMETH_HEAD) &&
            (bytes_equal_string(path, "/readyz") || bytes_equal_string(path, "/api/status"));
@@ -171,6 +221,10 @@ static int on_request(struct lws *wsi)
     if (connection == NULL || !connection->counted)
         return -1;
     note_asked(connection);
+    if (is_for_api(connection, wsi)) {
+        start_exchange(connection, wsi);
+        return 0;
+    }
     if (connection->server->control != NULL && !connection->server->draining &&
         asks_for_health(wsi) && !control_check(connection->server->control, &connection->health)) {
         connection->waiting = true;
@@ -185,6 +239,8 @@ static int on_writable(struct lws *wsi)
 {
     struct http_connection *connection = connection_of(wsi);
 
+    if (connection != NULL && connection->exchange != NULL)
+        return continue_exchange(connection);
     if (connection == NULL || !connection->waiting)
         return 0;
     connection->waiting = false;
@@ -203,7 +259,7 @@ static int on_upgrade_request(struct lws *wsi, const char *protocol)
     note_asked(connection);
     /* curl asks every server for h2c; the answer may ignore it (RFC 9110 section 7.8). */
     if (strcasecmp(protocol, "h2c") == 0)
-        refusal = route(connection->server, wsi);
+        refusal = is_for_api(connection, wsi) ? &api_upgrade_reply : route(connection->server, wsi);
     else if (strcasecmp(protocol, "websocket") == 0)
         refusal = upgrade_check(connection->server, wsi);
     else
@@ -256,6 +312,7 @@ static void on_destroyed(struct lws *wsi)
     if (connection == NULL)
         return;
     on_gone(connection);
+    end_exchange(connection);
     if (connection->server->control != NULL)
         control_forget(connection->server->control, &connection->health);
     stop_counting(connection);

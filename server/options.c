@@ -20,6 +20,7 @@
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const password_methods[] = {"scram-sha-256", "md5", NULL};
+static const char *const api_auth_methods[] = {"password", "none", NULL};
 
 static bool parse_port(const char *text, unsigned *port)
 {
@@ -118,10 +119,10 @@ static const struct option_spec rows[] = {
     {.flag = "capture",
      .variable = "CAPTURE",
      .type = OPTION_BOOL,
-     .preset = "false",
+     .preset = "true",
      .offset = FIELD(capture),
-     .help = "capture changes of electrified tables and refuse those that clients could not follow "
-             "(experimental)"},
+     .help = "capture changes of electrified tables and refuse those that clients could not "
+             "follow"},
     {.variable = "PG_PROXY_PASSWORD",
      .type = OPTION_SECRET,
      .offset = FIELD(password),
@@ -170,6 +171,18 @@ static const struct option_spec rows[] = {
      .offset = FIELD(allowed_origins),
      .value_name = "ORIGINS",
      .help = "origins of web pages that may open the tunnel, comma-separated; others are refused"},
+    {.flag = "api-auth",
+     .variable = "API_AUTH",
+     .type = OPTION_CHOICE,
+     .preset = "password",
+     .offset = FIELD(api_auth),
+     .choices = api_auth_methods,
+     .help = "who may read /api and /metrics: whoever knows PG_PROXY_PASSWORD or API_TOKEN, or "
+             "everybody, which the generate command of older clients needs"},
+    {.variable = "API_TOKEN",
+     .type = OPTION_SECRET,
+     .offset = FIELD(api_token),
+     .help = "when set, Authorization: Bearer with it opens /api and /metrics, beside the password"},
     {.flag = "relay",
      .variable = "RELAY",
      .type = OPTION_STRING,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum password_method { PASSWORD_SCRAM, PASSWORD_MD5 };
+enum api_auth { API_AUTH_PASSWORD, API_AUTH_NONE };
 
 struct server_settings {
     /* Postgres */
@@ -30,6 +31,9 @@ struct server_settings {
     int password_method; /* enum password_method */
     char *tunnel_token;
     char *allowed_origins;
+    /* The HTTP API */
+    int api_auth; /* enum api_auth */
+    char *api_token;
     /* Relay mode */
     char *relay;
     char *relay_host; /* from relay */

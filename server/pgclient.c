@@ -183,7 +183,6 @@ static bool deliver_result(struct pgclient *client)
     loop_timer_stop(&client->timer);
     enter(client);
     client->events->on_result(client->owner, result);
-    PQclear(result);
     return leave(client) && client->conn != NULL;
 }
 

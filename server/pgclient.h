@@ -17,9 +17,9 @@ struct worker_pool;
 /* Each may ask again, disconnect or free the client. */
 struct pgclient_events {
     void (*on_connected)(void *owner);
-    /* The last result of the question, for the length of the call; may be an error of Postgres,
-     * after which the connection is still good. */
-    void (*on_result)(void *owner, const PGresult *result);
+    /* The last result of the question, which the callee clears; may be an error of Postgres, after
+     * which the connection is still good. */
+    void (*on_result)(void *owner, PGresult *result);
     /* From another session than this one; may be NULL. */
     void (*on_notified)(void *owner);
     /* Could not connect, or the connection broke; a question asked meanwhile is lost with it. */

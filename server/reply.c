@@ -1,13 +1,12 @@
-/* HTTP responses in one write each. */
+/* Heads of HTTP responses, and short responses in one write each. */
 #include "server/reply.h"
 
 #include <assert.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-enum { RESPONSE_MAX = 2048 };
+#include "server/request.h"
+
+enum { RESPONSE_MAX = 4096 };
 
 static const char *phrase(int status)
 {
@@ -16,6 +15,8 @@ static const char *phrase(int status)
         return "OK";
     case 204:
         return "No Content";
+    case 304:
+        return "Not Modified";
     case 400:
         return "Bad Request";
     case 401:
@@ -28,6 +29,10 @@ static const char *phrase(int status)
         return "Method Not Allowed";
     case 426:
         return "Upgrade Required";
+    case 429:
+        return "Too Many Requests";
+    case 500:
+        return "Internal Server Error";
     case 503:
         return "Service Unavailable";
     default:
@@ -35,78 +40,72 @@ static const char *phrase(int status)
     }
 }
 
-static int send_response(struct lws *wsi, const struct reply *reply, bool head_only,
-                         const char *connection)
+void reply_append_head(struct buffer *out, const struct reply *reply, enum reply_framing framing,
+                       size_t body_len, bool keep_alive)
 {
-    unsigned char buffer[LWS_PRE + RESPONSE_MAX];
-    char *out = (char *)buffer + LWS_PRE;
-    bool has_body = reply->status != 204;
-    size_t body_len = strlen(reply->body);
-    int len = snprintf(out, RESPONSE_MAX,
-                       "HTTP/1.1 %d %s\r\n"
-                       "%s%s"
-                       "Cache-Control: no-store\r\n"
-                       "Connection: %s\r\n",
-                       reply->status, phrase(reply->status),
-                       has_body ? "Content-Type: text/plain; charset=utf-8\r\n" : "",
-                       reply->headers != NULL ? reply->headers : "", connection);
+    bool has_body = reply->status != 204 && reply->status != 304;
+    bool caches = reply->headers != NULL && strstr(reply->headers, "Cache-Control:") != NULL;
 
+    (void)buffer_append_format(out, "HTTP/1.1 %d %s\r\n", reply->status, phrase(reply->status));
     if (has_body)
-        len +=
-            snprintf(out + len, (size_t)(RESPONSE_MAX - len), "Content-Length: %zu\r\n", body_len);
-    len += snprintf(out + len, (size_t)(RESPONSE_MAX - len), "\r\n%s",
-                    has_body && !head_only ? reply->body : "");
-    assert(len < RESPONSE_MAX);
-    return lws_write(wsi, buffer + LWS_PRE, (size_t)len, LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
+        (void)buffer_append_format(out, "Content-Type: %s\r\n",
+                                   reply->type != NULL ? reply->type : "text/plain; charset=utf-8");
+    if (reply->headers != NULL)
+        (void)buffer_append(out, bytes_of_string(reply->headers));
+    if (!caches)
+        (void)buffer_append_format(out, "Cache-Control: no-store\r\n");
+    if (has_body && framing == REPLY_LENGTH)
+        (void)buffer_append_format(out, "Content-Length: %zu\r\n", body_len);
+    if (has_body && framing == REPLY_CHUNKED)
+        (void)buffer_append_format(out, "Transfer-Encoding: chunked\r\n");
+    (void)buffer_append_format(out, "Connection: %s\r\n\r\n", keep_alive ? "keep-alive" : "close");
+}
+
+static int send_response(struct lws *wsi, const struct reply *reply, bool head_only,
+                         bool keep_alive)
+{
+    unsigned char memory[LWS_PRE + RESPONSE_MAX];
+    bool has_body = reply->status != 204 && reply->status != 304;
+    struct buffer out;
+    struct bytes bytes;
+    int result = -1;
+
+    buffer_init(&out, RESPONSE_MAX);
+    reply_append_head(&out, reply, REPLY_LENGTH, strlen(reply->body), keep_alive);
+    if (has_body && !head_only)
+        (void)buffer_append(&out, bytes_of_string(reply->body));
+    assert(!buffer_failed(&out));
+    bytes = buffer_peek(&out);
+    memcpy(memory + LWS_PRE, bytes.data, bytes.len);
+    if (lws_write(wsi, memory + LWS_PRE, bytes.len, LWS_WRITE_HTTP_HEADERS) >= 0)
+        result = 0;
+    buffer_clear(&out);
+    return result;
 }
 
 static bool is_head(struct lws *wsi)
 {
-    char *path = NULL;
-    int len = 0;
+    int method;
 
-    return lws_http_get_uri_and_method(wsi, &path, &len) == LWSHUMETH_HEAD;
-}
-
-/* As libwebsockets decides it, and RFC 9112 section 9.3. */
-static bool is_kept_alive(struct lws *wsi)
-{
-    char version[16] = "", connection[32] = "";
-
-    (void)lws_hdr_copy(wsi, version, sizeof(version), WSI_TOKEN_HTTP);
-    (void)lws_hdr_copy(wsi, connection, sizeof(connection), WSI_TOKEN_CONNECTION);
-    if (strcasecmp(connection, "close") == 0)
-        return false;
-    return strcmp(version, "HTTP/1.1") == 0 || strcasecmp(connection, "keep-alive") == 0;
-}
-
-static bool may_have_body(struct lws *wsi)
-{
-    char *path = NULL;
-    int len = 0;
-    int method = lws_http_get_uri_and_method(wsi, &path, &len);
-
-    return (method != LWSHUMETH_GET && method != LWSHUMETH_HEAD && method != LWSHUMETH_OPTIONS) ||
-           lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
-           lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
+    (void)request_path(wsi, &method);
+    return method == LWSHUMETH_HEAD;
 }
 
 int reply_send(struct lws *wsi, const struct reply *reply)
 {
-    /* A body that nobody reads would be taken for the next request. */
-    bool keep = is_kept_alive(wsi) && !may_have_body(wsi);
+    bool keep = request_keeps_alive(wsi);
 
-    if (send_response(wsi, reply, is_head(wsi), keep ? "keep-alive" : "close") < 0 || !keep)
+    if (send_response(wsi, reply, is_head(wsi), keep) < 0 || !keep)
         return -1;
     return lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 
 int reply_send_last(struct lws *wsi, const struct reply *reply)
 {
-    return send_response(wsi, reply, is_head(wsi), "close");
+    return send_response(wsi, reply, is_head(wsi), false);
 }
 
 int reply_send_raw(struct lws *wsi, const struct reply *reply)
 {
-    return send_response(wsi, reply, false, "close");
+    return send_response(wsi, reply, false, false);
 }

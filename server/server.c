@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "server/api/api.h"
 #include "server/connection.h"
 #include "server/dial.h"
 #include "server/http.h"
@@ -77,7 +78,12 @@ void server_client_remove(struct server *server, struct server_client *client)
     else
         server->clients = client->next;
     server->client_count--;
-    if (server->draining && server->clients == NULL)
+    server_check_drained(server);
+}
+
+void server_check_drained(struct server *server)
+{
+    if (server->draining && server->clients == NULL && server->exchange_count == 0)
         loop_stop(server->loop);
 }
 
@@ -100,7 +106,7 @@ static void on_deadline(struct loop_timer *timer)
     struct runner *runner = lws_container_of(timer, struct runner, deadline);
     struct server *server = &runner->server;
 
-    if (runner->terminated) {
+    if (runner->terminated || server->clients == NULL) {
         loop_stop(server->loop);
         return;
     }
@@ -126,10 +132,9 @@ static void drain(struct runner *runner)
     server->draining = true;
     log_info(NULL, "shutting down; %lu connection%s to finish", server->client_count,
              server->client_count == 1 ? "" : "s");
-    if (server->clients == NULL)
-        loop_stop(server->loop);
-    else
-        loop_timer_set(server->loop, &runner->deadline, server->settings->drain_timeout_ms);
+    api_drain(server->api);
+    loop_timer_set(server->loop, &runner->deadline, server->settings->drain_timeout_ms);
+    server_check_drained(server);
 }
 
 static void on_signal(struct loop_watch *watch, uint32_t events)
@@ -257,6 +262,7 @@ static void on_prepared(void *owner)
         server->session.framework_tables = control_framework_tables(server->control);
     if (server->settings->capture)
         server->ledger = ledger_new(server->loop, server->workers, server->settings);
+    api_ready(server->api);
     log_info(NULL, "ready");
 }
 
@@ -312,6 +318,7 @@ static enum status start(struct runner *runner, struct error *error)
         server->relay = dial_target_new(settings->relay_host, settings->relay_port);
     else if ((status = start_proxy(runner, error)) != STATUS_OK)
         return status;
+    server->api = api_new(server);
     return listen_http(runner, error);
 }
 
@@ -323,12 +330,14 @@ static void stop(struct runner *runner)
     loop_timer_stop(&runner->deadline);
     control_free(server->control);
     server->control = NULL;
+    api_stop(server->api);
     ledger_free(server->ledger);
     server->ledger = NULL;
     worker_pool_free(server->examiners);
     worker_pool_free(server->workers);
     websocket_watchdog_stop(server->watchdog);
     loop_free(server->loop);
+    api_free(server->api);
     websocket_watchdog_free(server->watchdog);
     dial_target_free(server->relay);
     auth_verifier_free(runner->verifier);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+struct api;
 struct control;
 struct dial_target;
 struct http_connection;
@@ -36,11 +37,13 @@ struct server {
     struct websocket_watchdog *watchdog;
     struct dial_target *relay; /* relay mode, else NULL */
     struct control *control;   /* proxy mode, else NULL */
+    struct api *api;
     struct ledger *ledger;     /* once the schema is installed, if changes are captured; or NULL */
     struct session_settings session;
     struct server_client *clients;
     unsigned long client_count;
     unsigned long http_count;          /* connections on the HTTP port, WebSockets included */
+    unsigned long exchange_count;      /* answers of the API under way */
     unsigned long unready_count;       /* clients that have not authenticated yet */
     unsigned long admitted_count;      /* clients that have, and whose session is not over */
     struct http_connections http_idle; /* those not upgraded; who asked longest ago stands first */
@@ -55,7 +58,8 @@ int server_run(const struct server_settings *settings);
  * a WebSocket exists before its owner does. */
 bool server_has_room(const struct server *server);
 void server_client_add(struct server *server, struct server_client *client);
-/* The last one to go ends a draining server. */
 void server_client_remove(struct server *server, struct server_client *client);
+/* Something has come to its end: a draining server with nothing left to do ends. */
+void server_check_drained(struct server *server);
 
 #endif

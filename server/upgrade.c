@@ -8,6 +8,7 @@
 #include "common/bytes.h"
 #include "common/memory.h"
 #include "server/reply.h"
+#include "server/request.h"
 #include "server/server.h"
 
 /* Longer values make libwebsockets drop the connection. */
@@ -49,21 +50,6 @@ static const struct reply full = {.status = 503,
                                   .headers = "Retry-After: 5\r\n",
                                   .body = "too many connections (MAX_SESSIONS)\n"};
 
-/* A header's value, trimmed by libwebsockets; NULL when absent. Owned by the caller. */
-static char *header(struct lws *wsi, enum lws_token_indexes token)
-{
-    int len = lws_hdr_total_length(wsi, token);
-    char *value;
-
-    if (len <= 0)
-        return NULL;
-    value = mem_new((size_t)len + 8); /* fragments are joined by separators */
-    if (lws_hdr_copy(wsi, value, len + 8, token) >= 0)
-        return value;
-    free(value);
-    return NULL;
-}
-
 static bool has_token(const char *list, const char *token)
 {
     size_t len = strlen(token);
@@ -81,7 +67,7 @@ static bool has_token(const char *list, const char *token)
 
 static bool is_well_formed(struct lws *wsi)
 {
-    char *connection = header(wsi, WSI_TOKEN_CONNECTION);
+    char *connection = request_header(wsi, WSI_TOKEN_CONNECTION);
     bool ok = connection != NULL && strlen(connection) <= CONNECTION_MAX &&
               has_token(connection, "upgrade") && lws_hdr_total_length(wsi, WSI_TOKEN_HOST) > 0 &&
               lws_hdr_total_length(wsi, WSI_TOKEN_KEY) > 0 &&
@@ -95,7 +81,7 @@ static bool is_well_formed(struct lws *wsi)
 
 static bool is_version_13(struct lws *wsi)
 {
-    char *version = header(wsi, WSI_TOKEN_VERSION);
+    char *version = request_header(wsi, WSI_TOKEN_VERSION);
     bool ok = version != NULL && strcmp(version, "13") == 0;
 
     free(version);
@@ -105,7 +91,7 @@ static bool is_version_13(struct lws *wsi)
 static bool is_allowed_origin(const struct server *server, struct lws *wsi)
 {
     const char *allowed = server->settings->allowed_origins;
-    char *origin = header(wsi, WSI_TOKEN_ORIGIN);
+    char *origin = request_header(wsi, WSI_TOKEN_ORIGIN);
     bool ok = origin == NULL || (allowed != NULL && has_token(allowed, origin));
 
     free(origin);
@@ -121,7 +107,7 @@ static const struct reply *check_token(const struct server *server, struct lws *
 
     if (wanted == NULL || *wanted == '\0')
         return NULL;
-    given = header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION);
+    given = request_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION);
     if (given == NULL)
         return &no_token;
     ok = strncasecmp(given, "Bearer ", 7) == 0 &&

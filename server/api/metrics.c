@@ -1,0 +1,8 @@
+#include "server/api/api_state.h"
+
+void api_metrics(struct api *api, struct lws *wsi, struct exchange *exchange)
+{
+    (void)api;
+    (void)wsi;
+    api_refuse(exchange, 404, NULL, "not here yet");
+}
