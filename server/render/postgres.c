@@ -256,6 +256,7 @@ static void add_foreign_key(struct script *script, const struct plan_step *step,
 
     if (step->table->gone)
         return;
+    script->subject = step->table;
     if (!key->electrified) {
         script_omit(script, op->name, "foreign_key", key->name,
                     "the table it refers to is not electrified");
@@ -289,6 +290,7 @@ static void render_step(const struct plan *plan, size_t number, struct script *s
     const struct plan_step *step = &plan->steps[number];
     const struct model_op *op = step->op;
 
+    script->subject = step->table;
     switch (op->kind) {
     case OP_CREATE_TYPE:
         create_type(script, op);

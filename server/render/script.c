@@ -68,8 +68,10 @@ struct bytes script_text(const struct script *script, const struct script_statem
 void script_omit(struct script *script, const char *table, const char *what, const char *name,
                  const char *reason)
 {
-    json_t *entry = json_object();
+    if (script->subject != NULL && script->subject->gone)
+        return;
 
+    json_t *entry = json_object();
     if (table != NULL)
         json_object_set_new(entry, "table", json_string(table));
     json_object_set_new(entry, what, json_string(name));

@@ -32,7 +32,8 @@ struct script {
     size_t statement_count, statements_allocated;
     struct script_group *groups;
     size_t group_count, groups_allocated;
-    json_t *omitted; /* array */
+    json_t *omitted;                  /* array */
+    const struct plan_table *subject; /* of the step that is rendered; or NULL */
 };
 
 /* The text is bounded by `capacity`; when it was too small the buffer has failed. */

@@ -212,6 +212,7 @@ static void render_step(const struct plan *plan, size_t number, struct script *s
 {
     const struct plan_step *step = &plan->steps[number];
 
+    script->subject = step->table;
     switch (step->op->kind) {
     case OP_CREATE_TYPE:
         script_open_group(script, NULL, step->op); /* which generators of clients want to know */
@@ -251,6 +252,7 @@ void sqlite_render(const struct plan *plan, struct script *script)
         render_step(plan, i, script);
     for (size_t i = 0; i < plan->late_key_count; i++) {
         const struct model_op *op = plan->late_keys[i].op;
+        script->subject = plan->late_keys[i].table;
         script_omit(script, op->name, "foreign_key", op->foreign_key->name,
                     "SQLite cannot add it to a table that is there");
     }

@@ -108,6 +108,7 @@ static const struct details {
      "{\"omitted\":[" OMITTED("foreign_key", "fk",
                               "SQLite cannot add it to a table that is there") "]}",
      ""},
+    {"[" ADD_COLUMN("i", "<c text!>") "," DISABLE("i") "]", NULL, "", ""},
     {"[" SQLITE("SELECT `") "]", NULL,
      "{\"omitted\":[{\"sqlite\":\"SELECT '\",\"reason\":\"a quote or a trigger in it does not "
      "end\"}]}",
