@@ -31,13 +31,27 @@ struct state {
     char owner[64];          /* the schema's, in whatever bytes the server keeps its names */
     size_t steps;            /* how many have run */
     char functions_hash[65]; /* of the functions installed */
-    bool capture;            /* changes are captured */
+    enum schema_mode mode;
 };
 
 /* -- what is installed ----------------------------------------------------------------------------
  */
 
 static const char reading[] = "read the schema electric";
+
+static bool decode_mode(const char *text, enum schema_mode *mode)
+{
+    static const char *const names[] = {[SCHEMA_CAPTURE_OFF] = "off",
+                                        [SCHEMA_CAPTURE_TRIGGERS] = "triggers",
+                                        [SCHEMA_CAPTURE_FALLBACK] = "fallback"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(text, names[i]) == 0) {
+            *mode = (enum schema_mode)i;
+            return true;
+        }
+    return false;
+}
 
 /* Decides from the catalog alone, since nothing may be read from a schema that is not ours. */
 static enum status read_presence(PGconn *conn, struct state *state, struct error *error)
@@ -79,7 +93,7 @@ static enum status read_progress(PGconn *conn, struct state *state, struct error
         " (SELECT value::text FROM electric.settings WHERE name = 'functions'),"
         " coalesce((SELECT value::text FROM electric.settings WHERE name = 'product'), '')"
         "     = 'electric-tunnel',"
-        " EXISTS (SELECT FROM electric.settings WHERE name = 'mode' AND value::text <> 'off')",
+        " (SELECT value::text FROM electric.settings WHERE name = 'mode')",
         NULL, reading, &rows, error);
 
     if (status != STATUS_OK)
@@ -88,7 +102,7 @@ static enum status read_progress(PGconn *conn, struct state *state, struct error
     schema_copy_field(state->functions_hash, sizeof(state->functions_hash), rows, 0, 1);
     if (!schema_is_true(rows, 2))
         state->presence = SCHEMA_FOREIGN;
-    state->capture = schema_is_true(rows, 3);
+    (void)decode_mode(PQgetvalue(rows, 0, 3), &state->mode);
     PQclear(rows);
     return STATUS_OK;
 }
@@ -136,6 +150,28 @@ static bool is_current(const struct state *state)
 {
     return state->presence == SCHEMA_OURS && state->steps == sql_bundle.step_count &&
            strcmp(state->functions_hash, sql_bundle.functions_hash) == 0;
+}
+
+/* Whether nothing is to be done. What somebody has dropped or disabled is put back, and what was
+ * forbidden before is tried again; a standby can do neither. */
+static enum status check_capture(PGconn *conn, const struct state *state, bool capture, bool *done,
+                                 struct error *error)
+{
+    PGresult *rows;
+    enum status status;
+
+    *done = capture == (state->mode != SCHEMA_CAPTURE_OFF);
+    if (!*done || !capture)
+        return STATUS_OK;
+    status = schema_fetch(conn,
+                          "SELECT pg_is_in_recovery() OR EXISTS (SELECT FROM electric.settings"
+                          " WHERE name = 'mode' AND value = 'triggers')"
+                          " AND electric.idle_triggers() IS NULL",
+                          NULL, reading, &rows, error);
+    if (status == STATUS_OK)
+        *done = schema_is_true(rows, 0);
+    PQclear(rows);
+    return status;
 }
 
 /* -- installing -----------------------------------------------------------------------------------
@@ -239,12 +275,15 @@ enum status schema_install(PGconn *conn, bool capture, struct error *error)
 {
     static const char beginning[] = "begin installing the schema electric";
     struct state state;
+    bool done = false;
     enum status status = schema_run(conn, BEGIN_SCRIPT("READ ONLY"), beginning, error);
 
     if (status == STATUS_OK)
         status = read_state(conn, &state, error);
+    if (status == STATUS_OK && is_current(&state))
+        status = check_capture(conn, &state, capture, &done, error);
     roll_back(conn);
-    if (status != STATUS_OK || (is_current(&state) && state.capture == capture))
+    if (status != STATUS_OK || done)
         return status;
 
     status = refuse_standby(conn, error);
@@ -300,20 +339,6 @@ static enum status refuse_setting(const char *name, int digits, struct error *er
               name);
     error_hint(error, "It must be %d hex digits.", digits);
     return STATUS_USAGE;
-}
-
-static bool decode_mode(const char *text, enum schema_mode *mode)
-{
-    static const char *const names[] = {[SCHEMA_CAPTURE_OFF] = "off",
-                                        [SCHEMA_CAPTURE_TRIGGERS] = "triggers",
-                                        [SCHEMA_CAPTURE_FALLBACK] = "fallback"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(text, names[i]) == 0) {
-            *mode = (enum schema_mode)i;
-            return true;
-        }
-    return false;
 }
 
 /* One row always comes; what is missing is NULL in it, which reads as "". */

@@ -504,6 +504,28 @@ class Health(EngineTest):
                 self.session.run("ROLLBACK")
         self.assertEqual(self.complaints(), [])
 
+    def test_a_start_puts_the_triggers_back(self):
+        self.session.run("DROP EVENT TRIGGER electric_drop; ALTER EVENT TRIGGER electric_ddl DISABLE")
+        self.assertEqual(install(self.cluster.url(self.dbname), capture=True)["status"], "OK")
+        self.assertEqual(self.complaints(), [])
+
+    def report(self):
+        return [row.split("|") for row in self.session.column(
+            "SELECT concat_ws('|', problem::text, item, detail) FROM electric.sweep_report()")]
+
+    def test_the_report(self):
+        self.assertEqual(self.report(), [])
+        self.session.run("ALTER EVENT TRIGGER electric_ddl DISABLE; ALTER EVENT TRIGGER electric_drop DISABLE;"
+                         "ALTER TABLE lists ADD c int; ALTER TABLE items DROP b")
+        harmless = ["false", 'table "public"."lists"', "changes made beside the proxy are captured"]
+        harmful = ["true", 'table "public"."items"', "it was changed beside the proxy in a way that clients cannot follow: "
+                   'Cannot drop column "b" of electrified table "public"."items"']
+        self.assertEqual(self.report(), [harmful, harmless])
+        self.assertEqual(self.report(), [harmful])
+        self.session.run("CREATE UNIQUE INDEX CONCURRENTLY u ON items (a); UPDATE pg_index SET indisvalid = false"
+                         " WHERE indexrelid = 'u'::regclass")
+        self.assertIn(["true", 'table "public"."items"', "Unique index u is not valid but refuses rows"], self.report())
+
     def test_an_upgrade_repairs(self):
         self.session.run("DROP EVENT TRIGGER electric_drop; ALTER EVENT TRIGGER electric_ddl DISABLE;"
                          "ALTER TABLE electric.pending DISABLE TRIGGER ALL;"

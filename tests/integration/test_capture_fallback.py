@@ -179,7 +179,6 @@ class Fallback(EngineTest):
 
     def test_the_right_granted_later(self):
         self.admin.run("ALTER ROLE app SUPERUSER")
-        self.session.run("UPDATE electric.settings SET value = '' WHERE name = 'functions'")
         self.assertEqual(install(self.cluster.url(self.dbname, user="app", password="app"), capture=True)["status"], "OK")
         self.session.run("ALTER TABLE items ADD c int")
         self.assertEqual(self.migrations(), ["create_table", "add_column"])

@@ -44,30 +44,43 @@ AS $$
     ) broken
 $$;
 
-CREATE OR REPLACE FUNCTION electric.health() RETURNS TABLE (item text, ok boolean, detail text)
+CREATE OR REPLACE FUNCTION electric.health() RETURNS TABLE (item text, ok boolean, detail text, hint text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    mode  text := (SELECT value FROM electric.settings WHERE name = 'mode');
-    idle  text := electric.idle_triggers();
-    link  bigint := electric.broken_link(100);
-    stale bigint := (SELECT count(*) FROM electric.pending p
-                     WHERE pg_xact_status(p.xid) IS DISTINCT FROM 'in progress');
+    mode    text := (SELECT value FROM electric.settings WHERE name = 'mode');
+    idle    text := electric.idle_triggers();
+    link    bigint := electric.broken_link(100);
+    stale   bigint := (SELECT count(*) FROM electric.pending p
+                       WHERE pg_xact_status(p.xid) IS DISTINCT FROM 'in progress');
+    waiting text := (SELECT string_agg(quote_literal(x.gid), ', ' ORDER BY x.prepared) FROM pg_prepared_xacts x
+                     WHERE x.database = current_database() AND x.prepared < now() - interval '5 minutes');
 BEGIN
-    RETURN QUERY SELECT checked.item, checked.ok, CASE WHEN NOT checked.ok THEN checked.problem END FROM (VALUES
+    RETURN QUERY
+    SELECT checked.item, checked.ok, CASE WHEN NOT checked.ok THEN checked.problem END,
+        CASE WHEN NOT checked.ok THEN checked.help END
+    FROM (VALUES
         ('mode', mode IN ('triggers', 'off'),
-         'this role may not create event triggers: changes made beside the proxy are found late'),
-        ('event triggers', mode <> 'triggers' OR idle IS NULL, 'missing or disabled: ' || idle),
-        ('event_triggers', mode <> 'triggers' OR coalesce(current_setting('event_triggers', true), 'on') = 'on', 'the setting event_triggers is off'),
+         'this role may not create event triggers: changes made beside the proxy are found late',
+         format('Make role %I a superuser, or on a managed service use the administrator''s role; then start the server again.',
+                current_user)),
+        ('event triggers', mode <> 'triggers' OR idle IS NULL, 'missing or disabled: ' || idle,
+         'Start the server again: it puts them back.'),
+        ('event_triggers', mode <> 'triggers' OR coalesce(current_setting('event_triggers', true), 'on') = 'on',
+         'the setting event_triggers is off', 'Switch it on: nothing is captured without it.'),
         ('functions', (SELECT value = electric.bodies() FROM electric.settings WHERE name = 'bodies'),
-         'functions of the schema electric are not those that were installed'),
+         'functions of the schema electric are not those that were installed',
+         'Run UPDATE electric.settings SET value = '''' WHERE name = ''functions''; and start the server again.'),
         ('commit hook', EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = 'electric.pending'::regclass
-                                AND t.tgname = 'on_commit' AND t.tgenabled = 'A'), 'the trigger on electric.pending does not fire'),
-        ('pending', stale = 0, stale || ' changes of ended transactions were never written to the ledger'),
-        ('chain', link IS NULL, 'the hash chain breaks at migration ' || link),
-        ('prepared transactions', NOT EXISTS (SELECT FROM pg_prepared_xacts x
-                                              WHERE x.database = current_database() AND x.prepared < now() - interval '5 minutes'),
-         'a prepared transaction is older than five minutes, and may keep migrations waiting')
-    ) AS checked(item, ok, problem);
+                                AND t.tgname = 'on_commit' AND t.tgenabled = 'A'),
+         'the trigger on electric.pending does not fire', 'Run ALTER TABLE electric.pending ENABLE ALWAYS TRIGGER on_commit;'),
+        ('pending', stale = 0, stale || ' changes of ended transactions were never written to the ledger',
+         'Clients lack them: disable and enable ELECTRIC on their tables, then delete the rows of electric.pending.'),
+        ('chain', link IS NULL, 'the hash chain breaks at migration ' || link,
+         'Somebody has written to electric.migrations: restore its rows from a backup.'),
+        ('prepared transactions', waiting IS NULL,
+         'prepared transactions are older than five minutes, and may keep migrations waiting: ' || waiting,
+         'Run COMMIT PREPARED or ROLLBACK PREPARED.')
+    ) AS checked(item, ok, problem, help);
 END
 $$;
