@@ -13,6 +13,8 @@
 #define QUOTED_MAX 100
 /* What a statement of ours adds to a text, at most. */
 #define FOLLOW_TEXT_MAX 64
+/* How far behind a word the next one is looked for, when it only matters for a hint. */
+#define NEXT_WORD_MAX 256
 
 /* A rewrite under construction. */
 struct writer {
@@ -283,13 +285,13 @@ static bool mentions_ddlx(struct bytes text)
             word--;
         while (word > 0 && isalpha(text.data[word - 1]))
             word--;
-        scanner_init(&scanner, bytes_skip(text, word), true);
+        scanner_init(&scanner, bytes_first(bytes_skip(text, word), NEXT_WORD_MAX), true);
         if (is_one_of(scanner.text, scanner_next(&scanner), before))
             return true;
-        scanner_init(&scanner, bytes_skip(text, at + strlen("electric")), true);
+        text = bytes_skip(text, at + strlen("electric"));
+        scanner_init(&scanner, bytes_first(text, NEXT_WORD_MAX), true);
         if (is_one_of(scanner.text, scanner_next(&scanner), after))
             return true;
-        text = bytes_skip(text, at + strlen("electric"));
     }
 }
 
