@@ -141,7 +141,6 @@ static bool append_details(struct buffer *out, const struct rendering *rendering
     if (json_array_size(rules) > 0) {
         buffer_append_format(out, "%s\"rules\":", separator);
         append_json(out, rules);
-        separator = ",";
         found = true;
     }
     json_decref(rules);
