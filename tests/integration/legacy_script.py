@@ -25,9 +25,9 @@ Ways:
     tx WAY             the same between BEGIN and COMMIT; ROLLBACK when the transaction has failed
     ecto WAY           tx, and before COMMIT the migration's version is inserted as Ecto does
     direct query       beside the proxy
-    steps              messages one by one, sent at once up to the next `wait`:
-                       Q sql, P[:name] sql, B[:statement] value,…, DP, DS[:name], E, C[:name], S, H,
-                       d data, c, and `wait`: until all is answered. A value `int8:1` is sent in binary.
+    steps              messages one by one, in one write up to the next `wait` (until all is answered) or
+                       `send` (go on at once): Q sql, P[:name] sql, B[:statement] value,…, DP, DS[:name],
+                       E, C[:name], S, H, d data, c. A value `int8:1` is sent in binary.
 """
 
 import csv
@@ -236,20 +236,24 @@ class Steps:
         self.wait()
 
     def step(self, step):
-        if step.sql == "wait":
-            self.wait()
+        if step.sql in ("send", "wait"):
+            getattr(self, step.sql)()
             return
         letter, name, rest = re.fullmatch(r"([A-Zcd]{1,2})(?::(\w+))?(?: (.*))?", step.sql, re.DOTALL).groups()
         make = getattr(self, f"make_{letter}")
         self.messages.append(make(name or "", Statement(rest or "", step.verdict)))
 
-    def wait(self):
+    def send(self):
         self.player.connection.send(*self.messages)
+        self.messages = []
+
+    def wait(self):
+        self.send()
         if self.awaited:
             self.player.receive("Z", self.awaited)
         else:
             self.player.receive("nTE")
-        self.messages, self.awaited = [], 0
+        self.awaited = 0
 
     def end_group(self):
         self.player.groups.append(self.group)
