@@ -181,7 +181,8 @@ class LegacyTest(ProgramTest):
                         self.check_log(self.cluster.log()[logged:], connection.pid, player.sent)
 
     def test_notices_show_what_the_client_wrote(self):
-        for sql in ("ALTER TABLE truths ADD COLUMN age int2", "SELECT 1; -- €\nALTER TABLE truths ADD COLUMN age int2;",
+        for sql in ("ALTER TABLE truths ADD COLUMN age int2",
+                    "SELECT 1; -- €\nALTER TABLE truths ADD COLUMN age int2;",
                     "ALTER TABLE socks ENABLE ELECTRIC; ALTER TABLE truths ADD COLUMN age int2"):
             with self.subTest(sql):
                 self.prepare(Case("", "", [], [], [], []))
