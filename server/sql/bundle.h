@@ -21,6 +21,8 @@ struct sql_bundle {
     const struct sql_script *functions; /* in the order they must run */
     size_t function_count;
     const char *functions_hash; /* SHA-256 over names and texts, in hex */
+    const struct sql_script
+        *clear_companion; /* for the companion database, where there is no such schema */
 };
 
 extern const struct sql_bundle sql_bundle;

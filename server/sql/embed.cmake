@@ -47,12 +47,14 @@ hash_of("${FUNCTIONS}" functions_hash)
 set(code "/* Made by server/sql/embed.cmake. */\n#include \"server/sql/bundle.h\"\n\n")
 embed(steps "${STEPS}")
 embed(functions "${FUNCTIONS}")
+embed(companion clear)
 string(APPEND code "const struct sql_bundle sql_bundle = {
     .steps = steps,
     .step_count = sizeof(steps) / sizeof(steps[0]),
     .functions = functions,
     .function_count = sizeof(functions) / sizeof(functions[0]),
     .functions_hash = \"${functions_hash}\",
+    .clear_companion = companion,
 };
 ")
 file(WRITE ${OUTPUT} "${code}")
