@@ -100,6 +100,8 @@ static void host_connect(void *host, const struct session_target *target)
 {
     struct connection *connection = host;
     struct server *server = connection->server;
+    struct worker_pool *workers =
+        target->mode == SESSION_INTROSPECTION ? server->introspectors : server->workers;
     struct error error;
 
     log_debug(&connection->log, "%s connects to Postgres (%s)", target->user,
@@ -108,7 +110,7 @@ static void host_connect(void *host, const struct session_target *target)
     if (connection->refused)
         return; /* the answer must not be given within this call */
     connection->upstream =
-        upstream_open(server->workers, server->settings, control_cancel_key(server->control),
+        upstream_open(workers, server->settings, control_cancel_key(server->control),
                       control_proxied_token(server->control), target, on_connected, connection);
 }
 

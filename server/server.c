@@ -24,7 +24,13 @@
 #include "server/websocket.h"
 #include "server/worker.h"
 
-enum { WORKERS = 4, EXAMINERS = 2, HTTP_IDLE_TIMEOUT_S = 60, TERMINATE_GRACE_MS = 5000 };
+enum {
+    WORKERS = 4,
+    EXAMINERS = 2,
+    INTROSPECTORS = 2,
+    HTTP_IDLE_TIMEOUT_S = 60,
+    TERMINATE_GRACE_MS = 5000
+};
 #define WORKER_STACK (8UL * 1024 * 1024)
 /* The longest SQL text that is searched for our statements; it is held whole meanwhile, for clients
  * that have logged in. */
@@ -48,6 +54,9 @@ struct runner {
     /* Statements of open sessions must not wait behind connections that hang. */
     struct crew workers;
     struct crew examiners;
+    /* Sessions that make migrations must not wait behind those that wait for each other to see
+     * them. */
+    struct crew introspectors;
     struct loop_timer deadline;
     bool terminated;
 };
@@ -195,8 +204,12 @@ static enum status start_workers(struct runner *runner, struct error *error)
 
     if (status == STATUS_OK && server->settings->relay_host == NULL)
         status = start_crew(server->loop, &runner->examiners, EXAMINERS, WORKER_STACK, error);
+    if (status == STATUS_OK && server->settings->relay_host == NULL)
+        status =
+            start_crew(server->loop, &runner->introspectors, INTROSPECTORS, WORKER_STACK, error);
     server->workers = runner->workers.pool;
     server->examiners = runner->examiners.pool;
+    server->introspectors = runner->introspectors.pool;
     return status;
 }
 
@@ -333,6 +346,7 @@ static void stop(struct runner *runner)
     api_stop(server->api);
     ledger_free(server->ledger);
     server->ledger = NULL;
+    worker_pool_free(server->introspectors);
     worker_pool_free(server->examiners);
     worker_pool_free(server->workers);
     websocket_watchdog_stop(server->watchdog);

@@ -32,13 +32,14 @@ struct server_client {
 struct server {
     const struct server_settings *settings;
     struct loop *loop;
-    struct worker_pool *workers;   /* for what waits: connecting, closing */
-    struct worker_pool *examiners; /* for what burns: big SQL texts; proxy mode, else NULL */
+    struct worker_pool *workers;       /* for what waits: connecting, closing */
+    struct worker_pool *examiners;     /* for what burns: big SQL texts; proxy mode, else NULL */
+    struct worker_pool *introspectors; /* for connecting tools that introspect; likewise */
     struct websocket_watchdog *watchdog;
     struct dial_target *relay; /* relay mode, else NULL */
     struct control *control;   /* proxy mode, else NULL */
     struct api *api;
-    struct ledger *ledger;     /* once the schema is installed, if changes are captured; or NULL */
+    struct ledger *ledger; /* once the schema is installed, if changes are captured; or NULL */
     struct session_settings session;
     struct server_client *clients;
     unsigned long client_count;

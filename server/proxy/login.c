@@ -6,6 +6,7 @@
 #include "server/pgwire/decode.h"
 #include "server/pgwire/encode.h"
 #include "server/pgwire/startup.h"
+#include "server/proxy/companion.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -189,6 +190,19 @@ static void startup_packet(struct session *session, struct bytes *in)
     }
 }
 
+/* The database of DATABASE_URL goes by the name of "postgres", too. Tools that introspect may name
+ * the database that they are shown, since some ask the catalog for the name they were given. */
+static bool is_served(const struct session *session, const char *database)
+{
+    const char *served = session->settings->database;
+    char companion[COMPANION_NAME_SIZE];
+
+    if (strcmp(database, served) == 0 || strcmp(database, "postgres") == 0)
+        return true;
+    companion_name(served, companion);
+    return session->mode == SESSION_INTROSPECTION && strcmp(database, companion) == 0;
+}
+
 /* The database to ask for: the one of DATABASE_URL unless the client wants a shadow database. Any
  * other name is looked up, since a client that means another database must not get this one. */
 static void connect_upstream(struct session *session)
@@ -202,7 +216,7 @@ static void connect_upstream(struct session *session)
 
     if (session->mode == SESSION_SHADOW)
         target.database = asked;
-    else if (strcmp(asked, session->settings->database) != 0 && strcmp(asked, "postgres") != 0)
+    else if (!is_served(session, asked))
         target.asked_database = asked;
     /* From here on the client is known; what it pipelines is bounded like any message. */
     buffer_set_capacity(&session->client_input,
@@ -210,16 +224,6 @@ static void connect_upstream(struct session *session)
     session_enter(session, SESSION_CONNECTING);
     session->ops->set_timer(session->host, 0);
     session->ops->connect(session->host, &target);
-}
-
-static void refuse_introspection(struct session *session)
-{
-    struct error error;
-
-    error_set(&error, STATUS_DENIED, "0A000",
-              "user \"prisma\" is reserved for introspection, which this version does not serve");
-    error_hint(&error, "Use any other user name for migrations; the password is the same.");
-    session_fail(session, &error);
 }
 
 static void login_succeeded(struct session *session, struct buffer *final)
@@ -232,10 +236,7 @@ static void login_succeeded(struct session *session, struct buffer *final)
         pgwire_encode_authentication(&out, PGWIRE_AUTH_SASL_FINAL, buffer_peek(final));
         session_send_client(session, &out);
     }
-    if (session->mode == SESSION_INTROSPECTION)
-        refuse_introspection(session);
-    else
-        connect_upstream(session);
+    connect_upstream(session);
 }
 
 /* A wrong password is answered late, so that guessing is slow. */
@@ -384,9 +385,10 @@ void login_connected(struct session *session, const struct session_upstream *ups
     }
     pgwire_encode_backend_key_data(&out, upstream->pid, upstream->secret);
     if (session->mode != SESSION_SHADOW && session->database != NULL &&
-        strcmp(session->database, session->settings->database) != 0 &&
-        strcmp(session->database, "postgres") != 0)
+        !is_served(session, session->database))
         append_database_notice(session, &out);
+    if (upstream->notice != NULL)
+        pgwire_encode_notice(&out, "NOTICE", upstream->notice);
     pgwire_encode_ready_for_query(&out, 'I');
 
     auth_exchange_free(session->exchange);

@@ -60,6 +60,7 @@ struct session_upstream {
     uint32_t secret;               /* ours, for the client's CancelRequest */
     const char *const *parameters; /* ParameterStatus: name, value, …, NULL */
     bool asked_database_exists;
+    const struct error *notice; /* for the client; NULL: none */
 };
 
 struct session_host {

@@ -10,7 +10,10 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "server/options.h"
 #include "server/pgconnect.h"
+#include "server/proxy/companion.h"
+#include "server/proxy/introspection.h"
 #include "server/schema.h"
 #include "server/worker.h"
 
@@ -42,7 +45,7 @@ struct upstream {
     const struct server_settings *settings;
     enum upstream_state state; /* of the loop thread */
     atomic_bool given_up;
-    bool shadow; /* a scratch database */
+    enum session_mode mode;
     uint8_t key[UPSTREAM_CANCEL_KEY_SIZE];
     uint64_t deadline_ms;
     upstream_done *done;
@@ -54,6 +57,7 @@ struct upstream {
     /* The outcome; the worker's until the job is done. */
     PGconn *conn;
     struct error error;
+    struct error notice; /* for the client; empty: none */
     struct session_upstream session;
     const char *parameters[2 * REPORTED + 1];
 };
@@ -132,8 +136,20 @@ static void collect_parameters(struct upstream *upstream)
  * and nobody captures it. */
 static bool prepare_shadow(struct upstream *upstream)
 {
-    return !upstream->shadow ||
+    return upstream->mode != SESSION_SHADOW ||
            schema_install(upstream->conn, false, &upstream->error) == STATUS_OK;
+}
+
+/* What a tool that introspects sees is as new as its session. */
+static bool prepare_introspection(struct upstream *upstream, const struct pg_patience *patience)
+{
+    if (upstream->mode != SESSION_INTROSPECTION)
+        return true;
+    if (!introspection_refresh(upstream->settings, patience, &upstream->notice, &upstream->error))
+        return false;
+    if (upstream->notice.message[0] != '\0')
+        upstream->session.notice = &upstream->notice;
+    return true;
 }
 
 static void run_connect(struct worker_job *job)
@@ -147,6 +163,8 @@ static void run_connect(struct worker_job *job)
     const struct pg_patience patience = {.deadline_ms = upstream->deadline_ms,
                                          .given_up = &upstream->given_up};
 
+    if (!prepare_introspection(upstream, &patience))
+        return;
     upstream->conn = pg_connect(&target, &patience, &upstream->error);
     if (upstream->conn == NULL)
         return;
@@ -221,22 +239,56 @@ static void connect_done(struct worker_job *job)
     upstream->done(upstream->owner, upstream->conn != NULL ? NULL : &upstream->error);
 }
 
-/* With the mark behind the client's settings, where it wins. */
-static char **copy_settings(const char *const *list, const char *token)
+/* Settings of ours in front of the client's, which may differ from them, and behind, where they
+ * win; ours are name, value, name, value, …, NULL. */
+static char **copy_settings(const char *const *preset, const char *const *list,
+                            const char *const *imposed)
 {
+    const char *const *const parts[] = {preset, list, imposed};
     size_t count = 0;
-    char **copy;
+    char **copy = NULL;
 
-    while (list != NULL && list[count] != NULL)
-        count++;
-    copy = mem_new_array(count + 3, sizeof(*copy));
-    for (size_t i = 0; i < count; i++)
-        copy[i] = mem_copy_string(list[i]);
-    if (token != NULL) {
-        copy[count] = mem_copy_string("electric.proxied");
-        copy[count + 1] = mem_copy_string(token);
-    }
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        for (const char *const *at = parts[i]; at != NULL && *at != NULL; at++) {
+            copy = mem_resize(copy, (count + 2) * sizeof(*copy));
+            copy[count++] = mem_copy_string(*at);
+            copy[count] = NULL;
+        }
     return copy;
+}
+
+static char **wanted_settings(const struct session_target *target, const char *token)
+{
+    const char *const mark[] = {"electric.proxied", token, NULL};
+    /* Against accidents: whatever is changed in what tools are shown is lost. */
+    static const char *const read_only[] = {"default_transaction_read_only", "on", NULL};
+    static const char *const where[] = {"search_path", "public", NULL};
+
+    switch (target->mode) {
+    case SESSION_INTROSPECTION:
+        return copy_settings(where, target->parameters, read_only);
+    case SESSION_TRANSPARENT:
+        return copy_settings(NULL, target->parameters, NULL);
+    case SESSION_ELECTRIC:
+    case SESSION_SHADOW:
+        break;
+    }
+    return copy_settings(NULL, target->parameters, token != NULL ? mark : NULL);
+}
+
+/* Owned by the caller; NULL: the one of DATABASE_URL. */
+static char *wanted_database(const struct session_target *target,
+                             const struct server_settings *settings)
+{
+    char companion[COMPANION_NAME_SIZE];
+    char *database;
+
+    if (target->mode != SESSION_INTROSPECTION)
+        return target->database != NULL ? mem_copy_string(target->database) : NULL;
+    database = server_settings_database(settings);
+    companion_name(database, companion);
+    free(database);
+    return mem_copy_string(companion);
 }
 
 struct upstream *upstream_open(struct worker_pool *workers, const struct server_settings *settings,
@@ -254,12 +306,13 @@ struct upstream *upstream_open(struct worker_pool *workers, const struct server_
     memcpy(upstream->key, key, sizeof(upstream->key));
     /* From now, not from when a worker is free: every client gets its answer in time. */
     upstream->deadline_ms = pg_clock_ms() + pg_connect_timeout_ms(settings);
-    upstream->database = target->database != NULL ? mem_copy_string(target->database) : NULL;
+    if (target->mode == SESSION_INTROSPECTION)
+        upstream->deadline_ms += INTROSPECTION_TIMEOUT_MS;
+    upstream->database = wanted_database(target, settings);
     upstream->asked_database =
         target->asked_database != NULL ? mem_copy_string(target->asked_database) : NULL;
-    upstream->wanted =
-        copy_settings(target->parameters, target->mode != SESSION_TRANSPARENT ? token : NULL);
-    upstream->shadow = target->mode == SESSION_SHADOW;
+    upstream->wanted = wanted_settings(target, token);
+    upstream->mode = target->mode;
     worker_pool_submit(workers, &upstream->job);
     return upstream;
 }

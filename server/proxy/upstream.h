@@ -30,9 +30,8 @@ uint32_t upstream_secret(const uint8_t key[UPSTREAM_CANCEL_KEY_SIZE], uint32_t p
 typedef void upstream_done(void *owner, const struct error *error);
 
 /* `target`, `key` and `token` are copied, `settings` and `workers` borrowed for good. Unless
- * `token` is NULL it marks the session as one that may change electrified tables, but not a
- * transparent one.
- */
+ * `token` is NULL it marks the session as one that may change electrified tables, but neither a
+ * transparent one nor one for introspection, which is connected to the companion database. */
 struct upstream *upstream_open(struct worker_pool *workers, const struct server_settings *settings,
                                const uint8_t key[UPSTREAM_CANCEL_KEY_SIZE], const char *token,
                                const struct session_target *target, upstream_done *done,
