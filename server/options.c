@@ -123,6 +123,13 @@ static const struct option_spec rows[] = {
      .offset = FIELD(capture),
      .help = "capture changes of electrified tables and refuse those that clients could not "
              "follow"},
+    {.flag = "health-interval",
+     .variable = "HEALTH_INTERVAL",
+     .type = OPTION_SECONDS,
+     .preset = "300s",
+     .offset = FIELD(health_interval_ms),
+     .help = "time between two looks for changes that were made beside the proxy; off looks only "
+             "at the start"},
     {.variable = "PG_PROXY_PASSWORD",
      .type = OPTION_SECRET,
      .offset = FIELD(password),

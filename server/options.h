@@ -19,6 +19,7 @@ struct server_settings {
     bool upstream_ipv6;
     char *shadow_databases;
     bool capture;
+    unsigned long health_interval_ms; /* 0: only at start */
     /* Entrances */
     char *listen;
     bool listen_ipv6;

@@ -39,14 +39,14 @@ struct state {
 
 static const char reading[] = "read the schema electric";
 
-static bool decode_mode(const char *text, enum schema_mode *mode)
+bool schema_decode_mode(const char *name, enum schema_mode *mode)
 {
     static const char *const names[] = {[SCHEMA_CAPTURE_OFF] = "off",
                                         [SCHEMA_CAPTURE_TRIGGERS] = "triggers",
                                         [SCHEMA_CAPTURE_FALLBACK] = "fallback"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(text, names[i]) == 0) {
+        if (strcmp(name, names[i]) == 0) {
             *mode = (enum schema_mode)i;
             return true;
         }
@@ -102,7 +102,7 @@ static enum status read_progress(PGconn *conn, struct state *state, struct error
     schema_copy_field(state->functions_hash, sizeof(state->functions_hash), rows, 0, 1);
     if (!schema_is_true(rows, 2))
         state->presence = SCHEMA_FOREIGN;
-    (void)decode_mode(PQgetvalue(rows, 0, 3), &state->mode);
+    (void)schema_decode_mode(PQgetvalue(rows, 0, 3), &state->mode);
     PQclear(rows);
     return STATUS_OK;
 }
@@ -349,7 +349,7 @@ static enum status decode_settings(const PGresult *rows, struct schema_settings 
         return refuse_setting("cancel_key", 2 * SCHEMA_CANCEL_KEY_SIZE, error);
     if (!copy_token(PQgetvalue(rows, 0, 1), settings->proxied_token))
         return refuse_setting("proxied_token", SCHEMA_TOKEN_SIZE, error);
-    if (!decode_mode(PQgetvalue(rows, 0, 2), &settings->mode)) {
+    if (!schema_decode_mode(PQgetvalue(rows, 0, 2), &settings->mode)) {
         error_set(error, STATUS_USAGE, "55000",
                   "the mode in electric.settings is missing or damaged");
         error_hint(error, "It must be off, triggers or fallback.");

@@ -28,6 +28,9 @@ struct schema_server {
  * electric.capture() after statements where this role may not create event triggers. */
 enum schema_mode { SCHEMA_CAPTURE_OFF, SCHEMA_CAPTURE_TRIGGERS, SCHEMA_CAPTURE_FALLBACK };
 
+/* From its name in electric.settings; false for any other. */
+bool schema_decode_mode(const char *name, enum schema_mode *mode);
+
 /* Zeroed before it is first read, and cleared in the end. */
 struct schema_settings {
     uint8_t

@@ -15,6 +15,7 @@
 #include "server/loop.h"
 #include "server/options.h"
 #include "server/pgconnect.h"
+#include "server/proxy/health.h"
 #include "server/proxy/upstream.h"
 #include "server/schema.h"
 #include "server/worker.h"
@@ -80,6 +81,7 @@ struct control {
     unsigned long retry_ms;
     struct loop_timer retry;
     struct loop_timer impatience;
+    struct health *engine;
 
     /* To cut off a job at the end: its socket, shut down from the loop thread. */
     pthread_mutex_t lock;
@@ -331,6 +333,7 @@ static void on_job_done(struct worker_job *job)
     finish_cancels(control);
     note_health(control);
     if (control->prepared && !was_prepared) {
+        health_start(control->engine);
         control->events->on_prepared(control->owner);
     } else if (!control->prepared &&
                (control->status == STATUS_USAGE || control->status == STATUS_DENIED)) {
@@ -412,8 +415,9 @@ struct control *control_new(struct loop *loop, const struct server_settings *set
     (void)pthread_mutex_init(&control->lock, NULL);
     (void)error_set(&control->health, STATUS_UNAVAILABLE, "57P03",
                     "the migrations proxy is starting up");
+    control->engine = health_new(loop, settings);
     control->thread = worker_pool_new(1, CONTROL_STACK);
-    if (control->thread != NULL) {
+    if (control->engine != NULL && control->thread != NULL) {
         control->done_watch =
             (struct loop_watch){.on_ready = on_thread_done, .fd = worker_pool_fd(control->thread)};
         if (loop_watch_add(loop, &control->done_watch, EPOLLIN)) {
@@ -441,6 +445,7 @@ void control_free(struct control *control)
     if (control == NULL)
         return;
     cut_off(control);
+    health_free(control->engine);
     if (control->thread != NULL)
         loop_watch_remove(control->loop, &control->done_watch);
     worker_pool_free(control->thread);
@@ -475,6 +480,11 @@ enum schema_mode control_capture_mode(const struct control *control)
 const char *control_framework_tables(const struct control *control)
 {
     return control->schema.framework_tables;
+}
+
+const struct engine_health *control_engine(const struct control *control)
+{
+    return health_engine(control->engine);
 }
 
 const struct error *control_health(const struct control *control)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct control;
+struct engine_health;
 struct loop;
 struct server_settings;
 
@@ -38,6 +39,9 @@ const char *control_proxied_token(const struct control *control);
 enum schema_mode control_capture_mode(const struct control *control);
 /* As in struct schema_settings; stays until control_free(). Only when there is no obstacle. */
 const char *control_framework_tables(const struct control *control);
+
+/* What is known of the engine in Postgres; for the loop thread, valid until its next run. */
+const struct engine_health *control_engine(const struct control *control);
 
 /* Somebody who waits for an answer; embed it, zeroed. */
 struct control_waiter {

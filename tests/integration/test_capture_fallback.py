@@ -88,7 +88,7 @@ class Fallback(EngineTest):
     def test_it_is_said(self):
         self.assertEqual(self.session.value("SELECT value FROM electric.settings WHERE name = 'mode'"), "fallback")
         self.assertEqual(self.complaints(), ["mode: this role may not create event triggers: changes made beside the proxy "
-                                             "are found late"])
+                                             "cannot be refused, and are found late"])
 
     def test_captured_when_asked(self):
         self.session.run("BEGIN; ALTER TABLE items ADD c int; CALL electric.capture(); CREATE INDEX i ON items (c);"

@@ -503,7 +503,7 @@ class Standby(unittest.TestCase):
         with Cluster(settings={"hot_standby": "on"}) as cluster:
             with Session(cluster) as session:
                 session.run("CREATE DATABASE later; CHECKPOINT")
-            key = install(cluster.url())["cancel_key"]
+            key = install(cluster.url(), capture=True)["cancel_key"]
             cluster.stop()
             signal_file = os.path.join(cluster.directory, "data", "standby.signal")
             with open(signal_file, "w", encoding="ascii"):
@@ -512,8 +512,11 @@ class Standby(unittest.TestCase):
             if account:
                 shutil.chown(signal_file, account)
             cluster.start()
-            answer = install(cluster.url())
+            answer = install(cluster.url(), capture=True)
             self.assertEqual((answer["status"], answer.get("standby"), answer.get("cancel_key")), ("OK", "1", key))
+            with Session(cluster) as session:
+                session.run("SELECT count(*) FROM electric.health() WHERE NOT ok; SELECT count(*) FROM electric.sweep_report();"
+                            "CALL electric.capture(); CALL electric.note_version()")
             answer = install(cluster.url("later"))
             self.assertEqual((answer["status"], answer["sqlstate"]), ("UNAVAILABLE", "25006"))
 

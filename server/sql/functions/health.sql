@@ -51,17 +51,20 @@ DECLARE
     mode    text := (SELECT value FROM electric.settings WHERE name = 'mode');
     idle    text := electric.idle_triggers();
     link    bigint := electric.broken_link(100);
-    stale   bigint := (SELECT count(*) FROM electric.pending p
-                       WHERE pg_xact_status(p.xid) IS DISTINCT FROM 'in progress');
+    stale   bigint := 0;
     waiting text := (SELECT string_agg(quote_literal(x.gid), ', ' ORDER BY x.prepared) FROM pg_prepared_xacts x
                      WHERE x.database = current_database() AND x.prepared < now() - interval '5 minutes');
 BEGIN
+    -- A standby has no unlogged tables.
+    IF NOT pg_is_in_recovery() THEN
+        SELECT count(*) INTO stale FROM electric.pending p WHERE pg_xact_status(p.xid) IS DISTINCT FROM 'in progress';
+    END IF;
     RETURN QUERY
     SELECT checked.item, checked.ok, CASE WHEN NOT checked.ok THEN checked.problem END,
         CASE WHEN NOT checked.ok THEN checked.help END
     FROM (VALUES
         ('mode', mode IN ('triggers', 'off'),
-         'this role may not create event triggers: changes made beside the proxy are found late',
+         'this role may not create event triggers: changes made beside the proxy cannot be refused, and are found late',
          format('Make role %I a superuser, or on a managed service use the administrator''s role; then start the server again.',
                 current_user)),
         ('event triggers', mode <> 'triggers' OR idle IS NULL, 'missing or disabled: ' || idle,
