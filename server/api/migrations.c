@@ -1,12 +1,12 @@
 /* GET /api/migrations: the ledger as a zip archive, read page by page as the client takes it. */
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "common/memory.h"
 #include "server/api/api_state.h"
+#include "server/api/etag.h"
 #include "server/api/zip.h"
 #include "server/ledger_row.h"
 #include "server/request.h"
@@ -15,7 +15,6 @@ enum {
     DOWNLOADS_MAX = 64,
     ROWS_A_TURN = 32, /* then other connections have theirs */
     NAME_SIZE = LEDGER_VERSION_MAX + 16,
-    TAG_SIZE = 40, /* of an entity tag: quotes, 32 hex digits, NUL */
     SEQ_SIZE = 24,
 };
 #define PIECE_MAX ((size_t)48 * 1024 * 1024) /* one migration in the archive */
@@ -37,8 +36,8 @@ struct download {
     struct api *api;
     struct exchange *exchange;
     enum render_dialect dialect;
-    char *version;   /* that the client has, or NULL */
-    char *known_tag; /* If-None-Match, or NULL */
+    char *version;       /* that the client has, or NULL */
+    char *if_none_match; /* If-None-Match, or NULL */
     char after[SEQ_SIZE], until[SEQ_SIZE];
     PGresult *page; /* that is being written, or NULL */
     int row;        /* the next of it */
@@ -58,7 +57,7 @@ static void free_download(struct download *download)
     buffer_clear(&download->metadata);
     buffer_clear(&download->out);
     free(download->version);
-    free(download->known_tag);
+    free(download->if_none_match);
     free(download);
 }
 
@@ -192,30 +191,15 @@ static void read_page(struct download *download)
 /* The beginning */
 
 /* Equal archives have equal tags, whichever replica made them. */
-static void make_tag(const struct download *download, const PGresult *extent, char tag[TAG_SIZE])
+static void make_tag(const struct download *download, const PGresult *extent, char tag[ETAG_SIZE])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
     char *facts = mem_format("%s %s %s %s %s %s", ELECTRIC_VERSION, PQgetvalue(extent, 0, 0),
                              PQgetvalue(extent, 0, 1), PQgetvalue(extent, 0, 2),
                              api_dialect_name(download->dialect),
                              download->version != NULL ? download->version : "");
-    int at = 1;
 
-    if (!EVP_Digest(facts, strlen(facts), digest, NULL, EVP_sha256(), NULL))
-        abort(); /* no memory: as everywhere */
+    etag_make(bytes_of_string(facts), tag);
     free(facts);
-    tag[0] = '"';
-    for (size_t i = 0; i < 16; i++)
-        at += snprintf(tag + at, (size_t)(TAG_SIZE - at), "%02x", digest[i]);
-    (void)snprintf(tag + at, (size_t)(TAG_SIZE - at), "\"");
-}
-
-/* If-None-Match is a list of tags, weak ones too, or a star (RFC 9110 section 13.1.2). */
-static bool is_known(const struct download *download, const char *tag)
-{
-    const char *known = download->known_tag;
-
-    return known != NULL && (strcmp(known, "*") == 0 || strstr(known, tag) != NULL);
 }
 
 static void begin_archive(struct download *download, const char *headers)
@@ -233,7 +217,7 @@ static void begin_archive(struct download *download, const char *headers)
 static void on_extent(struct reader_question *question, PGresult *extent)
 {
     struct download *download = lws_container_of(question, struct download, question);
-    char tag[TAG_SIZE], headers[128];
+    char tag[ETAG_SIZE], headers[128];
     bool known = PQntuples(extent) == 1 && !PQgetisnull(extent, 0, 3);
 
     if (!known) {
@@ -252,7 +236,7 @@ static void on_extent(struct reader_question *question, PGresult *extent)
     if (strcmp(download->after, download->until) == 0) {
         exchange_reply(download->exchange, &(struct reply){.status = 204, .body = ""});
         free_download(download);
-    } else if (is_known(download, tag)) {
+    } else if (etag_is_known(download->if_none_match, tag)) {
         exchange_reply(download->exchange,
                        &(struct reply){.status = 304, .headers = headers, .body = ""});
         free_download(download);
@@ -307,7 +291,7 @@ void api_migrations(struct api *api, struct lws *wsi, struct exchange *exchange)
     download->exchange = exchange;
     download->dialect = dialect;
     download->version = version;
-    download->known_tag = request_header(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH);
+    download->if_none_match = request_header(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH);
     buffer_init(&download->sql, PIECE_MAX);
     buffer_init(&download->metadata, PIECE_MAX);
     buffer_init(&download->out, PIECE_MAX);
