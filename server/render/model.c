@@ -251,6 +251,7 @@ static struct model_table *read_table(struct reader *reader, const json_t *json,
     read_columns(reader, json, table);
     table->primary_key = name_of(reader, primary_key, "name");
     table->primary_key_columns = some_names(reader, primary_key, "columns");
+    table->primary_key_options = optional_string(reader, primary_key, "options");
     table->foreign_key_count = json_array_size(foreign_keys);
     table->foreign_keys =
         arena_new_array(reader->arena, table->foreign_key_count, sizeof *table->foreign_keys);

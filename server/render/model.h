@@ -62,6 +62,7 @@ struct model_table {
     size_t column_count;
     const char *primary_key; /* the constraint's name */
     struct model_names primary_key_columns;
+    const char *primary_key_options; /* behind the columns: INCLUDE, DEFERRABLE; NULL: none */
     struct model_foreign_key *foreign_keys;
     size_t foreign_key_count;
     struct model_index *indexes;

@@ -192,6 +192,10 @@ static void create_table(struct script *script, const struct plan_step *step)
     sql_identifier(sql, table->primary_key);
     sql_append(sql, " PRIMARY KEY ");
     sql_names(sql, &table->primary_key_columns);
+    if (table->primary_key_options != NULL) {
+        sql_append(sql, " ");
+        sql_append(sql, table->primary_key_options);
+    }
     sql_append(sql, "\n)");
     script_end(script);
     for (size_t i = 0; i < table->index_count; i++)

@@ -41,7 +41,8 @@ enum status render_migration(const struct render_migration *migration, enum rend
  *     {"label": …, "omitted": […], "rules": […]}
  *
  * each key only when it is not empty. `omitted` is what this dialect does not get, or not fully:
- * {"table": …, "reason": …} and one of "column", "foreign_key", "index", with its name; or
+ * {"table": …, "reason": …} and one of "column", "primary_key", "foreign_key", "index", with its
+ * name; or
  * {"sqlite": statements, "reason": …}. `rules` are the ops of ELECTRIC GRANT, REVOKE, ASSIGN and
  * UNASSIGN as they stand in the ledger. */
 enum status render_details(const struct render_migration *migration, enum render_dialect dialect,

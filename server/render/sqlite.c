@@ -156,6 +156,10 @@ static void create_table(struct script *script, const struct plan_step *step)
     sql_identifier(sql, table->primary_key);
     sql_append(sql, " PRIMARY KEY ");
     sql_names(sql, &table->primary_key_columns);
+    if (table->primary_key_options != NULL &&
+        strstr(table->primary_key_options, "DEFERRABLE") != NULL)
+        script_omit(script, table->name, "primary_key", table->primary_key,
+                    "DEFERRABLE, since SQLite checks keys at once");
     write_foreign_keys(script, sql, table);
     sql_append(sql, "\n)");
     script_end(script);

@@ -32,7 +32,7 @@ CATALOG = """
         'enums', (SELECT jsonb_object_agg(DISTINCT t.typname, (SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder)
                                                                FROM pg_enum e WHERE e.enumtypid = t.oid))
             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'e' WHERE a.attrelid = c.oid),
-        'primary_key', (SELECT jsonb_build_object('name', con.conname, 'columns', (SELECT jsonb_agg(a.attname ORDER BY k.at)
+        'primary_key', (SELECT jsonb_build_object('name', con.conname, 'definition', pg_get_constraintdef(con.oid), 'columns', (SELECT jsonb_agg(a.attname ORDER BY k.at)
                 FROM unnest(con.conkey) WITH ORDINALITY k(n, at)
                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n))
             FROM pg_constraint con WHERE con.conrelid = c.oid AND con.contype = 'p'),
@@ -95,8 +95,23 @@ def run(session, sql):
             raise wire.ServerError(answer.fields())
 
 
+def without_casts(sql):
+    """IN on a varchar is printed in two ways: Postgres reads what it has printed as something else, which
+    means the same and is printed otherwise.
+    """
+    def plain(match):
+        return "ARRAY[" + re.sub(r"\(('(?:[^']|'')*'::character varying)\)::text", r"\1", match[1]) + "]"
+    return re.sub(r"\(*ARRAY\[(.*?)\]\)*(?:::text\[\])?\)*", plain, sql)
+
+
 def read_catalog(session, tables=EVERYTHING):
-    return json.loads(session.value(CATALOG % tables))
+    return json.loads(session.value(CATALOG % tables), object_hook=_plain_definition)
+
+
+def _plain_definition(facts):
+    if "definition" in facts:
+        facts["definition"] = without_casts(facts["definition"])
+    return facts
 
 
 class Replica:
@@ -112,6 +127,7 @@ class Replica:
         self.sqlite = sqlite3.connect(":memory:", isolation_level=None)
         self.sqlite.execute("PRAGMA foreign_keys = ON")
         self.seq = 0
+        self.electrified = "{}"  # the source's catalog after `seq`, as JSON
         self.left_out = {}
         self.rendered = collections.defaultdict(list)  # dialect -> answers of the renderer
 
@@ -123,6 +139,7 @@ class Replica:
         rows = json.loads(self.source.value(
             "SELECT coalesce(jsonb_agg(jsonb_build_array(seq, version, label, ops::text) ORDER BY seq), '[]')"
             f" FROM electric.migrations WHERE seq > {self.seq}"))
+        self.electrified = json.dumps(read_catalog(self.source, ELECTRIFIED))
         for seq, version, label, ops in rows:
             assert seq == self.seq + 1
             self.seq = seq
@@ -144,7 +161,7 @@ class Replica:
         anew = {op["table"] for op in ops if op["op"] in ("create_table", "disable_table")}
         self.left_out = {key: reason for key, reason in self.left_out.items() if key[0] != dialect or key[2] not in anew}
         for entry in omitted:
-            (kind,) = entry.keys() & {"column", "foreign_key", "index"}
+            (kind,) = entry.keys() & {"column", "primary_key", "foreign_key", "index"}
             if "MATCH" not in entry["reason"]:  # the key is there
                 self.left_out[dialect, kind, entry["table"], entry[kind]] = entry["reason"]
         # What came and went.
@@ -160,7 +177,7 @@ class Replica:
 
     def expected(self):
         """The electrified part of the source: without foreign keys to what is not electrified."""
-        tables = read_catalog(self.source, ELECTRIFIED)
+        tables = json.loads(self.electrified)
         for table in tables.values():
             table["foreign_keys"] = {name: key for name, key in table["foreign_keys"].items() if key["target"] in tables}
         return tables
@@ -231,5 +248,5 @@ def dump(cluster, dbname):
     for name, kind, text in zip(blocks[1::3], blocks[2::3], blocks[3::3]):
         if kind in ("SCHEMA", "COMMENT"):
             continue
-        found[kind, name] = re.sub(r"^(SET .*|--.*|\\.*|)\n", "", text, flags=re.MULTILINE).strip()
+        found[kind, name] = re.sub(r"^(SET .*|--.*|\\.*|)\n", "", without_casts(text), flags=re.MULTILINE).strip()
     return found

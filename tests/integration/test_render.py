@@ -31,6 +31,12 @@ class RenderTest(DatabaseTest):
 
     def setUp(self):
         super().setUp()
+        self.connect_replica(self.dbname)
+
+    def connect_replica(self, dbname):
+        if dbname != self.dbname:
+            self.addCleanup(self.dropdb, dbname)
+        self.dbname, self.session = dbname, self.connect(dbname=dbname)
         run(self.session, "UPDATE electric.settings SET value = 'capture' WHERE name = 'direct_ddl'")
         run(self.session, "CREATE FUNCTION public.own(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1'")
         self.target = self.createdb("template0")
@@ -78,6 +84,8 @@ SHAPES = {
                           + "; CREATE TABLE t (id text PRIMARY KEY)",
     "a key of several columns, not in their order": "CREATE TABLE t (a int, b text, c uuid, PRIMARY KEY (c, a))",
     "a named key": 'CREATE TABLE t (id int, CONSTRAINT "the ""key""" PRIMARY KEY (id))',
+    "keys with options": """CREATE TABLE u (a int, "b) INCLUDE (c" int, c int, PRIMARY KEY (a, "b) INCLUDE (c") INCLUDE (c));
+                CALL electric.enable('u'); CREATE TABLE t (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)""",
     "names": '''CREATE TABLE "select" (id int PRIMARY KEY, "order" text, "a ""b""" text, "it's" text, "Ünï" text, "x.y" text,
                 ";" text, "--" text, "[z]" text, "`" text, rowid text, "%s" int);
                 CALL electric.enable('"select"'); CREATE TABLE t (id int PRIMARY KEY)''',
@@ -99,7 +107,7 @@ SHAPES = {
 }
 
 
-class Shapes(RenderTest):
+class Applied(RenderTest):
     def test_every_shape(self):
         """Enabled, changed, disabled and enabled again."""
         for name, sql in SHAPES.items():
@@ -124,9 +132,7 @@ class Shapes(RenderTest):
             END $$""")
         self.replica.follow()
 
-
-class Statements(RenderTest):
-    """What a transaction makes, as far as pragmas do not tell."""
+    # -- single migrations --------------------------------------------------------------------------
 
     def test_a_migration_of_the_legacy_tests(self):
         self.change("CREATE TABLE d (id uuid PRIMARY KEY, value text NOT NULL)", "CALL electric.enable('d')",
@@ -185,15 +191,12 @@ class Statements(RenderTest):
         self.assertEqual(done.stderr, "")
         self.assertEqual(done.stdout.splitlines()[-1], 'n;"x')
 
+    # -- random schemas -----------------------------------------------------------------------------
 
-# -- random schemas ---------------------------------------------------------------------------------
-
-
-class Random(RenderTest):
     def test_random_migrations(self):
         for seed in SEEDS:
             with self.subTest(seed=seed):
-                self.setUp()
+                self.connect_replica(self.createdb())
                 self.walk(seed)
 
     def walk(self, seed):

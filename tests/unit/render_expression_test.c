@@ -62,6 +62,8 @@ static const struct expression {
     {"(t = ANY (ARRAY['a'::text, 'b'::text]))", "(\"t\" IN ('a', 'b'))", NULL},
     {"((t)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))",
      "(\"t\" IN ('a', 'b'))", NULL},
+    {"((t)::text = ANY (ARRAY[('a'::character varying)::text, ('b'::character varying)::text]))",
+     "(\"t\" IN ('a', 'b'))", NULL},
     {"(n <> ALL (ARRAY[1, 2]))", "(\"n\" NOT IN (1, 2))", NULL},
     {"(m = 'ok'::public.mood)", "(\"m\" = 'ok')", NULL},
     {"(m = 'ok'::public.other)", NULL, "no translation of a literal of type other"},

@@ -120,6 +120,13 @@ static const struct change {
      "(\"id\")\n);\n",
      "CREATE TABLE \"public\".\"i\" (\n  \"id\" text,\n  CONSTRAINT \"i_pkey\" PRIMARY KEY "
      "(\"id\")\n);\n"},
+    {"options of a primary key",
+     "[{'op':'create_table','schema':'public','table':'i','columns':[<id int4!>],'primary_key':"
+     "{'name':'k','columns':['id'],'options':'INCLUDE (c) DEFERRABLE'}}]",
+     "CREATE TABLE \"i\" (\n  \"id\" INTEGER NOT NULL,\n  CONSTRAINT \"k\" PRIMARY KEY "
+     "(\"id\")\n);\n",
+     "CREATE TABLE \"public\".\"i\" (\n  \"id\" integer NOT NULL,\n  CONSTRAINT \"k\" PRIMARY KEY "
+     "(\"id\") INCLUDE (c) DEFERRABLE\n);\n"},
     {"statements for SQLite", "[" SQLITE("SELECT `;`; CREATE VIEW v AS SELECT 1 -- so\\n") "]",
      "SELECT ';';\n\nCREATE VIEW v AS SELECT 1;\n", ""},
     {"what would swallow the rest", "[" SQLITE("SELECT `x") "," DISABLE("i") "]",

@@ -24,12 +24,17 @@ $$;
 
 -- What clients have to know of a table beside its indexes.
 CREATE OR REPLACE FUNCTION electric.table_facts(snapshot jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 BEGIN
     RETURN jsonb_build_object(
         'columns', (SELECT jsonb_agg(electric.column_op(c) ORDER BY c->'n') FROM jsonb_array_elements(snapshot->'columns') c),
-        'primary_key', (SELECT jsonb_build_object('name', key, 'columns', value->'columns')
+        'primary_key', (SELECT jsonb_strip_nulls(jsonb_build_object(
+                            'name', key, 'columns', value->'columns',
+                            -- What stands behind the columns: INCLUDE, DEFERRABLE.
+                            'options', nullif(ltrim(substr(value->>'definition', 1 + length(format('PRIMARY KEY (%s)',
+                                (SELECT string_agg(quote_ident(c), ', ' ORDER BY at)
+                                 FROM jsonb_array_elements_text(value->'columns') WITH ORDINALITY AS k(c, at))))), ' '), '')))
                         FROM jsonb_each(snapshot->'constraints') WHERE value->>'type' = 'p'),
         'foreign_keys', (SELECT coalesce(jsonb_agg(electric.foreign_key_op(snapshot, key) ORDER BY key COLLATE "C"), '[]')
                          FROM jsonb_each(snapshot->'constraints') WHERE value->>'type' = 'f'));
