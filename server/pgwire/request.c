@@ -15,14 +15,19 @@ void pgwire_encode_parse(struct buffer *out, const char *statement, struct bytes
     pgwire_end(out, mark);
 }
 
-void pgwire_encode_bind(struct buffer *out, const char *portal, const char *statement)
+void pgwire_encode_bind(struct buffer *out, const char *portal, const char *statement,
+                        struct bytes parameter)
 {
     size_t mark = pgwire_begin(out, PGWIRE_BIND);
 
     buffer_append_string(out, portal);
     buffer_append_string(out, statement);
-    buffer_append_u16(out, 0); /* formats of parameters */
-    buffer_append_u16(out, 0); /* parameters */
+    buffer_append_u16(out, 0);                              /* formats of parameters */
+    buffer_append_u16(out, parameter.data != NULL ? 1 : 0); /* parameters */
+    if (parameter.data != NULL) {
+        buffer_append_u32(out, (uint32_t)parameter.len);
+        buffer_append(out, parameter);
+    }
     buffer_append_u16(out, 0); /* formats of results */
     pgwire_end(out, mark);
 }

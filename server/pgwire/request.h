@@ -6,8 +6,9 @@
 #include "common/buffer.h"
 
 void pgwire_encode_parse(struct buffer *out, const char *statement, struct bytes text);
-/* Without parameters; all results as text. */
-void pgwire_encode_bind(struct buffer *out, const char *portal, const char *statement);
+/* With one parameter as text, or none when its data is NULL; all results as text. */
+void pgwire_encode_bind(struct buffer *out, const char *portal, const char *statement,
+                        struct bytes parameter);
 /* `what`: 'S' or 'P'. */
 void pgwire_encode_describe(struct buffer *out, char what, const char *name);
 void pgwire_encode_execute(struct buffer *out, const char *portal); /* all rows */

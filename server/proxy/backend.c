@@ -6,9 +6,6 @@
 #include "server/pgwire/encode.h"
 #include "server/pgwire/report.h"
 
-/* The longest CommandComplete. */
-#define TAG_MAX 64
-
 bool backend_at_boundary(const struct session *session)
 {
     return session->server_pass == 0 && buffer_len(&session->server_input) == 0;
@@ -58,7 +55,11 @@ static bool needs_body(const struct session *session, const struct pgwire_header
     case PGWIRE_COMMAND_COMPLETE:
     case PGWIRE_EMPTY_QUERY_RESPONSE:
     case PGWIRE_PORTAL_SUSPENDED:
-        return header->length <= TAG_MAX && pipeline_wants_end(&session->pipeline);
+        return header->length <= SESSION_TAG_MAX &&
+               pipeline_wants(&session->pipeline, header->type);
+    case PGWIRE_ROW_DESCRIPTION:
+        return header->length <= SESSION_MESSAGE_MAX &&
+               pipeline_wants(&session->pipeline, header->type);
     default:
         return false;
     }
@@ -126,7 +127,7 @@ static void send_tag(struct session *session, const char *tag)
 {
     struct buffer out;
 
-    buffer_init(&out, TAG_MAX);
+    buffer_init(&out, SESSION_TAG_MAX);
     pgwire_encode_command_complete(&out, tag);
     session_send_client(session, &out);
 }
@@ -142,6 +143,13 @@ static void note_parameter(struct session *session, struct bytes body)
 static bool is_report(uint8_t type)
 {
     return type == PGWIRE_ERROR_RESPONSE || type == PGWIRE_NOTICE_RESPONSE;
+}
+
+static void release_held(struct session *session)
+{
+    if (buffer_len(&session->held) > 0)
+        session->ops->send_client(session->host, buffer_peek(&session->held));
+    buffer_truncate(&session->held, 0);
 }
 
 /* What the plan says of a message that is not a report; false: it is to be sent as it is. */
@@ -160,10 +168,11 @@ static bool carry_out(struct session *session, const struct pgwire_message *mess
         buffer_append(&session->held, message->whole);
         return true;
     case PLAN_RELEASE:
-        if (buffer_len(&session->held) > 0)
-            session->ops->send_client(session->host, buffer_peek(&session->held));
-        buffer_truncate(&session->held, 0);
-        return message->type != PGWIRE_READY_FOR_QUERY;
+        release_held(session);
+        return true;
+    case PLAN_RESUME:
+        release_held(session);
+        return false;
     }
     return false;
 }
@@ -205,9 +214,12 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
     answer = pipeline_answer(&session->pipeline, message->type, message->body);
     if (message->type == PGWIRE_READY_FOR_QUERY)
         note_idle(session);
-    if (answer.verdict != PLAN_PASS)
-        send_run(session, run, message->whole.data);
-    return carry_out(session, message, &answer);
+    if (answer.verdict == PLAN_PASS)
+        return false;
+    send_run(session, run, message->whole.data);
+    if (!carry_out(session, message, &answer))
+        session->ops->send_client(session->host, message->whole);
+    return true;
 }
 
 /* A message that is not looked into: passes or is hidden, piece by piece. */
@@ -219,11 +231,13 @@ static void handle_unseen(struct session *session, const struct pgwire_header *h
     if (session->mode != SESSION_TRANSPARENT)
         answer = pipeline_answer(&session->pipeline, header->type, bytes_of(NULL, 0));
     session->server_pass = (size_t)header->length + 1;
-    session->server_drop = answer.verdict == PLAN_HIDE;
-    if (session->server_drop) {
+    session->server_drop = answer.verdict == PLAN_HIDE || answer.verdict == PLAN_RELEASE;
+    if (session->server_drop || buffer_len(&session->held) > 0) {
         send_run(session, *run, at);
         *run = at;
     }
+    if (answer.verdict == PLAN_RELEASE || answer.verdict == PLAN_RESUME)
+        release_held(session);
 }
 
 static void pass(struct session *session, struct bytes *in, const uint8_t **run)

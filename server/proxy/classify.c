@@ -11,9 +11,12 @@ struct walker {
     size_t end;
 };
 
+/* A vertical tab is white space from Postgres 16 on. */
 static void advance(struct walker *walker)
 {
-    walker->token = scanner_next(&walker->scanner);
+    do
+        walker->token = scanner_next(&walker->scanner);
+    while (scan_is_symbol(walker->scanner.text, walker->token, '\v'));
     if (walker->token.start >= walker->end)
         walker->token.type = SCAN_END;
 }
@@ -97,6 +100,15 @@ static bool is_harmless(struct walker *walker)
     return walker->token.type != SCAN_WORD || accept_one_of(walker, commands);
 }
 
+/* CREATE INDEX, DROP INDEX, ALTER TABLE … DETACH PARTITION. */
+static bool is_concurrent(const struct scanner *scanner, const struct scan_statement *statement)
+{
+    struct bytes text =
+        bytes_of(scanner->text.data + statement->start, statement->end - statement->start);
+
+    return bytes_find_ignoring_case(text, "concurrently") < text.len;
+}
+
 struct classified classify(const struct scanner *scanner, const struct scan_statement *statement)
 {
     static const char *const definitions[] = {"create", "alter", "drop", NULL};
@@ -118,10 +130,13 @@ struct classified classify(const struct scanner *scanner, const struct scan_stat
         classified.class = CLASS_OTHER;
     } else if (!accept_one_of(&walker, definitions)) {
         classified.class = CLASS_SCHEMA;
+        classified.commits = true;
     } else if (is_unique_index(walker, &classified)) {
         classified.class = CLASS_UNIQUE;
+        classified.commits = true;
     } else if (!is_about_no_table(&walker)) {
         classified.class = CLASS_SCHEMA;
+        classified.commits = is_concurrent(scanner, statement);
     }
     return classified;
 }

@@ -17,6 +17,7 @@ enum statement_class {
 
 struct classified {
     enum statement_class class;
+    bool commits; /* SCHEMA, UNIQUE: it may commit by itself, in the middle or at its end */
     struct scan_token target[CLASSIFY_NAME_PARTS];
     size_t target_parts; /* 0: not understood */
 };

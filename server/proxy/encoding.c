@@ -59,3 +59,14 @@ size_t encoding_count(enum encoding encoding, struct bytes text)
         count++;
     return count;
 }
+
+size_t encoding_cut(enum encoding encoding, struct bytes text, size_t max)
+{
+    size_t at = 0, next;
+
+    if (text.len <= max)
+        return text.len;
+    while ((next = at + character_length(encoding, text.data[at])) <= max)
+        at = next;
+    return at;
+}

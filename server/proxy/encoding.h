@@ -19,5 +19,7 @@ enum encoding encoding_of_name(struct bytes name);
 
 /* Characters in `text`; a sequence that is cut short counts as one. */
 size_t encoding_count(enum encoding encoding, struct bytes text);
+/* Length of `text` cut to at most `max` bytes without cutting through a character. */
+size_t encoding_cut(enum encoding encoding, struct bytes text, size_t max);
 
 #endif

@@ -6,20 +6,31 @@
 
 #include "server/proxy/pipeline.h"
 
-/* Behind an Execute with MARK_WATCHED. Adds at most HIDDEN_FOLLOW_SIZE bytes. */
-void hidden_follow(struct pipeline *pipeline, struct buffer *out, enum statement_follow follow);
-#define HIDDEN_FOLLOW_SIZE ((size_t)256)
+/* A statement of ours, with one parameter or none, its text in `value`; NULL data: none. */
+struct hidden_call {
+    struct bytes text;
+    struct bytes value;
+};
 
-/* A Query with one statement that must be followed, as messages with the same effects and answers:
- * like a Query they leave no unnamed statement behind. Only when pipeline->open is false. Adds at
- * most HIDDEN_QUERY_SIZE bytes and the text. */
+/* Adds at most HIDDEN_CALL_SIZE bytes and the call. Behind an Execute with MARK_WATCHED. */
+void hidden_follow(struct pipeline *pipeline, struct buffer *out, const struct hidden_call *call);
+/* In front of what must not happen if the call fails. */
+void hidden_lead(struct pipeline *pipeline, struct buffer *out, const struct hidden_call *call);
+#define HIDDEN_CALL_SIZE ((size_t)512)
+
+/* A Query with one statement that must be followed, as messages with the same effects and answers.
+ * Only when pipeline->open is false. Adds at most HIDDEN_QUERY_SIZE bytes, the text and the call.
+ */
 void hidden_query(struct pipeline *pipeline, struct buffer *out, struct bytes text,
-                  struct rewrite *rewrite);
-#define HIDDEN_QUERY_SIZE ((size_t)512)
+                  struct rewrite *rewrite, const struct hidden_call *call);
+#define HIDDEN_QUERY_SIZE ((size_t)1024)
 
 /* A question of its own: pipeline->gate tells the answer once nothing is under way any more. If it
  * is no, the error is on its way to the client, with a ReadyForQuery behind it if `for_query`. */
-void hidden_gate(struct pipeline *pipeline, struct buffer *out, struct bytes call, bool for_query);
-#define HIDDEN_GATE_SIZE ((size_t)256)
+void hidden_gate(struct pipeline *pipeline, struct buffer *out, const struct hidden_call *call,
+                 bool for_query);
+/* Ends what the client began without a Sync, so that such a question can be asked. If some of that
+ * failed, the answer is no. Not when it has run anything. */
+void hidden_interrupt(struct pipeline *pipeline, struct buffer *out);
 
 #endif

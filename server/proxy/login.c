@@ -383,6 +383,7 @@ void login_connected(struct session *session, const struct session_upstream *ups
         session->text_settings.fallback = session->settings->fallback;
         session->text_settings.framework_tables = session->settings->framework_tables;
     }
+    pipeline_reserve(&session->pipeline, upstream->secret);
     pgwire_encode_backend_key_data(&out, upstream->pid, upstream->secret);
     if (session->mode != SESSION_SHADOW && session->database != NULL &&
         !is_served(session, session->database))

@@ -35,37 +35,27 @@ static void remove_at(struct names *names, struct name **link)
     free(name);
 }
 
-static void remove_oldest(struct names *names)
-{
-    struct name **link = &names->newest;
-
-    while ((*link)->older != NULL)
-        link = &(*link)->older;
-    remove_at(names, link);
-}
-
 void names_clear(struct names *names)
 {
     while (names->newest != NULL)
         remove_at(names, &names->newest);
+    names->overflowed = false;
 }
 
-void names_set(struct names *names, enum name_kind kind, struct bytes text, struct rewrite *rewrite)
+static void keep(struct names *names, enum name_kind kind, struct bytes text,
+                 struct rewrite *rewrite)
 {
-    struct name **link = find(names, kind, text);
+    /* Room for portals is left where statements fill theirs. */
+    size_t limit = kind == NAME_PORTAL ? NAMES_MAX * 2 : NAMES_MAX;
     struct name *name;
 
-    /* First, since what is removed below may hold the only other reference. */
-    rewrite_share(rewrite);
-    if (*link != NULL)
-        remove_at(names, link);
-    if (rewrite == NULL)
+    if (names->count >= limit) {
+        names->overflowed = true;
         return;
-    if (names->count == NAMES_MAX)
-        remove_oldest(names);
+    }
     name = mem_new(sizeof *name + text.len);
     name->kind = kind;
-    name->rewrite = rewrite;
+    name->rewrite = rewrite_share(rewrite);
     name->len = text.len;
     if (text.len > 0)
         memcpy(name->text, text.data, text.len);
@@ -74,18 +64,50 @@ void names_set(struct names *names, enum name_kind kind, struct bytes text, stru
     names->count++;
 }
 
-struct rewrite *names_get(const struct names *names, enum name_kind kind, struct bytes text)
+void names_set(struct names *names, enum name_kind kind, struct bytes text, struct rewrite *rewrite)
 {
-    struct name *name = *find(names, kind, text);
+    struct name **link = find(names, kind, text);
 
-    return name != NULL ? name->rewrite : NULL;
+    /* First, since what is removed below may hold the only other reference. */
+    rewrite_share(rewrite);
+    if (*link != NULL)
+        remove_at(names, link);
+    if (rewrite != NULL)
+        keep(names, kind, text, rewrite);
+    rewrite_release(rewrite);
 }
 
-void names_copy(struct names *names, const struct names *from)
+void names_set_harmless(struct names *names, enum name_kind kind, struct bytes text)
 {
-    for (const struct name *name = from->newest; name != NULL; name = name->older)
-        if (name->rewrite->follow != FOLLOW_NONE)
-            names_set(names, name->kind, bytes_of(name->text, name->len), name->rewrite);
+    names_set(names, kind, text, NULL);
+    keep(names, kind, text, NULL);
+}
+
+bool names_find(const struct names *names, enum name_kind kind, struct bytes text,
+                struct rewrite **rewrite)
+{
+    const struct name *name = *find(names, kind, text);
+
+    *rewrite = name != NULL ? name->rewrite : NULL;
+    return name != NULL;
+}
+
+struct rewrite *names_get(const struct names *names, enum name_kind kind, struct bytes text)
+{
+    struct rewrite *rewrite;
+
+    (void)names_find(names, kind, text, &rewrite);
+    return rewrite;
+}
+
+void names_add(struct names *names, const struct names *from)
+{
+    for (const struct name *name = from->newest; name != NULL; name = name->older) {
+        struct bytes text = bytes_of(name->text, name->len);
+        if (rewrite_care(name->rewrite) > rewrite_care(names_get(names, name->kind, text)))
+            names_set(names, name->kind, text, name->rewrite);
+    }
+    names->overflowed = names->overflowed || from->overflowed;
 }
 
 void names_forget_portals(struct names *names)

@@ -7,8 +7,8 @@
 
 enum name_kind { NAME_STATEMENT, NAME_PORTAL };
 
-/* More than this many are forgotten, oldest first. */
-#define NAMES_MAX 256
+/* More statements than this are not kept, nor more than twice as many names. */
+#define NAMES_MAX 1024
 
 struct name;
 
@@ -16,16 +16,23 @@ struct name;
 struct names {
     struct name *newest;
     size_t count;
+    bool overflowed; /* one was not kept, so that a name not known may mean anything */
 };
 
 void names_clear(struct names *names);
 /* Shares `rewrite`; NULL removes the name. */
 void names_set(struct names *names, enum name_kind kind, struct bytes name,
                struct rewrite *rewrite);
-/* Borrowed; NULL when unknown. */
+/* Keeps the name with the meaning that nothing is to be done about it. */
+void names_set_harmless(struct names *names, enum name_kind kind, struct bytes name);
+/* False when unknown; `rewrite` is borrowed, and NULL for harmless ones. */
+bool names_find(const struct names *names, enum name_kind kind, struct bytes name,
+                struct rewrite **rewrite);
+/* Borrowed; NULL when unknown or harmless. */
 struct rewrite *names_get(const struct names *names, enum name_kind kind, struct bytes name);
-/* Adds those that must be followed. */
-void names_copy(struct names *names, const struct names *from);
+/* What a name may mean according to either: of two meanings that which needs more care stays, and
+ * such as need none are left out. */
+void names_add(struct names *names, const struct names *from);
 /* Portals end with their transaction. */
 void names_forget_portals(struct names *names);
 

@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "server/pgwire/message.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ struct plan_entry {
     unsigned marks; /* enum plan_mark */
     bool mentions_ddlx;
     bool answered;      /* Query, FunctionCall: something other than ReadyForQuery has come */
+    bool copying;       /* rows are being read for it */
+    bool doubtful;      /* Sync: the server may have swallowed it */
     uint32_t completed; /* Query: statements that are done */
     char *names;        /* statement, NUL, portal, NUL; NULL: not needed */
     struct rewrite *rewrite;
@@ -25,6 +28,12 @@ void pipeline_init(struct pipeline *pipeline)
 {
     memset(pipeline, 0, sizeof *pipeline);
     pipeline->status = 'I';
+    pipeline_reserve(pipeline, 0);
+}
+
+void pipeline_reserve(struct pipeline *pipeline, uint32_t salt)
+{
+    (void)snprintf(pipeline->reserved, sizeof pipeline->reserved, "_electric_%08x", salt);
 }
 
 static struct plan_entry *entry_at(const struct pipeline *pipeline, size_t index)
@@ -95,7 +104,8 @@ void pipeline_clear(struct pipeline *pipeline)
         pop(pipeline);
     free(pipeline->entries);
     names_clear(&pipeline->names);
-    names_clear(&pipeline->sent);
+    names_clear(&pipeline->before);
+    names_clear(&pipeline->since);
     pipeline_init(pipeline);
 }
 
@@ -112,7 +122,8 @@ bool pipeline_is_settled(const struct pipeline *pipeline)
 /* Names matter only while a rewritten text is under way or known by name. */
 static bool names_matter(const struct pipeline *pipeline)
 {
-    return pipeline->rewrites > 0 || pipeline->names.count > 0 || pipeline->sent.count > 0;
+    return pipeline->rewrites > 0 || pipeline->names.count > 0 || pipeline->before.count > 0 ||
+           pipeline->since.count > 0;
 }
 
 /* Postgres compares this much of a name (NAMEDATALEN - 1). */
@@ -158,91 +169,6 @@ static bool is_answered(uint8_t type)
     }
 }
 
-static void copy_ended(struct pipeline *pipeline)
-{
-    pipeline->copying_in = false;
-    if (pipeline->count > 0)
-        push(pipeline, COPY_END);
-}
-
-/* What the names of `entry` will mean, if all goes well. */
-static void foresee(struct pipeline *pipeline, const struct plan_entry *entry)
-{
-    struct names *sent = &pipeline->sent;
-    struct rewrite *rewrite = entry->rewrite;
-
-    if (entry->type == PGWIRE_QUERY && sent->count > 0) {
-        names_set(sent, NAME_STATEMENT, bytes_of(NULL, 0), NULL);
-        names_set(sent, NAME_PORTAL, bytes_of(NULL, 0), NULL);
-    }
-    if (entry->names == NULL)
-        return;
-    if (entry->type == PGWIRE_PARSE)
-        names_set(sent, NAME_STATEMENT, statement_name(entry),
-                  rewrite != NULL && rewrite->follow != FOLLOW_NONE ? rewrite : NULL);
-    else if (entry->type == PGWIRE_BIND)
-        names_set(sent, NAME_PORTAL, portal_name(entry),
-                  names_get(sent, NAME_STATEMENT, statement_name(entry)));
-    else if (entry->type == PGWIRE_CLOSE && entry->what == 'S')
-        names_set(sent, NAME_STATEMENT, statement_name(entry), NULL);
-    else if (entry->type == PGWIRE_CLOSE)
-        names_set(sent, NAME_PORTAL, portal_name(entry), NULL);
-}
-
-enum statement_follow pipeline_follow(struct pipeline *pipeline, struct bytes portal)
-{
-    const struct rewrite *rewrite;
-
-    if (pipeline->skipping)
-        return FOLLOW_NONE;
-    if (pipeline->sent_wrong) {
-        names_clear(&pipeline->sent);
-        names_copy(&pipeline->sent, &pipeline->names);
-        for (size_t i = 0; i < pipeline->count; i++)
-            foresee(pipeline, entry_at(pipeline, i));
-        pipeline->sent_wrong = false;
-    }
-    rewrite = names_get(&pipeline->sent, NAME_PORTAL, bytes_first(portal, NAME_COMPARED));
-    return rewrite != NULL ? rewrite->follow : FOLLOW_NONE;
-}
-
-void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message)
-{
-    struct plan_entry *entry;
-
-    if (message->type == PGWIRE_COPY_DONE || message->type == PGWIRE_COPY_FAIL) {
-        copy_ended(pipeline);
-        return;
-    }
-    if (!is_answered(message->type) && !message->malformed)
-        return;
-    if (message->type == PGWIRE_SYNC) {
-        if (pipeline->copying_in)
-            return;
-        pipeline->skipping = false;
-    } else if (pipeline->skipping) {
-        return;
-    }
-    pipeline->open = message->type != PGWIRE_SYNC && message->type != PGWIRE_QUERY;
-    entry = push(pipeline, message->type);
-    entry->what = message->what;
-    entry->marks = message->marks;
-    entry->mentions_ddlx = message->mentions_ddlx;
-    entry->rewrite = rewrite_share(message->rewrite);
-    if (message->rewrite != NULL)
-        pipeline->rewrites++;
-    if (names_matter(pipeline) && message->type != PGWIRE_QUERY && message->type != PGWIRE_SYNC)
-        entry->names = copy_names(message);
-    foresee(pipeline, entry);
-}
-
-/* Out of turn at any time. */
-static bool is_asynchronous(uint8_t type)
-{
-    return type == PGWIRE_NOTICE_RESPONSE || type == PGWIRE_PARAMETER_STATUS ||
-           type == PGWIRE_NOTIFICATION_RESPONSE;
-}
-
 static bool is_extended(const struct plan_entry *entry)
 {
     switch (entry->type) {
@@ -258,6 +184,174 @@ static bool is_extended(const struct plan_entry *entry)
     }
 }
 
+static void copy_ended(struct pipeline *pipeline)
+{
+    pipeline->copying_in = false;
+    if (pipeline->count > 0)
+        push(pipeline, COPY_END);
+}
+
+/* What a name will mean, as far as answers that are due do not make it mean something else.
+ *
+ * A message is run only if all those before it, back to the last Sync, have succeeded; so what
+ * these say of names is certain for it. What was said before that Sync may have been skipped:
+ * there, a name may mean what it did at any time since all was answered. */
+static void foresee_name(struct pipeline *pipeline, enum name_kind kind, struct bytes name,
+                         struct rewrite *rewrite)
+{
+    struct names *before = &pipeline->before, *since = &pipeline->since;
+    struct rewrite *meaning;
+
+    pipeline->foreseeing = true;
+    if (names_find(since, kind, name, &meaning) && rewrite_care(meaning) > 0)
+        names_add(before, since);
+    if (rewrite_care(rewrite) > 0)
+        names_set(since, kind, name, rewrite);
+    else if (names_get(before, kind, name) != NULL || before->overflowed)
+        names_set_harmless(since, kind, name);
+    else
+        names_set(since, kind, name, NULL);
+}
+
+static struct rewrite *foreseen(const struct pipeline *pipeline, enum name_kind kind,
+                                struct bytes name)
+{
+    struct rewrite *rewrite;
+
+    if (!names_find(&pipeline->since, kind, name, &rewrite))
+        (void)names_find(&pipeline->before, kind, name, &rewrite);
+    return rewrite;
+}
+
+/* Whether the name may mean anything, since not all could be kept. */
+static bool is_lost(const struct pipeline *pipeline, enum name_kind kind, struct bytes name)
+{
+    struct rewrite *rewrite;
+
+    if (names_find(&pipeline->since, kind, name, &rewrite))
+        return false;
+    return pipeline->since.overflowed ||
+           (pipeline->before.overflowed && !names_find(&pipeline->before, kind, name, &rewrite));
+}
+
+/* Nothing is due: what the names mean is known. */
+static void forget_foreseen(struct pipeline *pipeline)
+{
+    if (pipeline->count > 0 || !pipeline->foreseeing)
+        return;
+    pipeline->foreseeing = false;
+    names_clear(&pipeline->before);
+    names_clear(&pipeline->since);
+    names_add(&pipeline->before, &pipeline->names);
+}
+
+static void foresee(struct pipeline *pipeline, const struct plan_entry *entry)
+{
+    if (entry->type == PGWIRE_SYNC) {
+        names_add(&pipeline->before, &pipeline->since);
+        names_clear(&pipeline->since);
+    }
+    if (entry->names == NULL)
+        return;
+    if (entry->type == PGWIRE_PARSE)
+        foresee_name(pipeline, NAME_STATEMENT, statement_name(entry), entry->rewrite);
+    else if (entry->type == PGWIRE_BIND && is_lost(pipeline, NAME_STATEMENT, statement_name(entry)))
+        names_set(&pipeline->since, NAME_PORTAL, portal_name(entry), NULL);
+    else if (entry->type == PGWIRE_BIND)
+        foresee_name(pipeline, NAME_PORTAL, portal_name(entry),
+                     foreseen(pipeline, NAME_STATEMENT, statement_name(entry)));
+    else if (entry->type == PGWIRE_CLOSE && entry->what == 'S')
+        foresee_name(pipeline, NAME_STATEMENT, statement_name(entry), NULL);
+    else if (entry->type == PGWIRE_CLOSE)
+        foresee_name(pipeline, NAME_PORTAL, portal_name(entry), NULL);
+}
+
+const struct rewrite *pipeline_follow(struct pipeline *pipeline, struct bytes portal)
+{
+    static const struct rewrite anything = {.follow = FOLLOW_CAPTURE};
+    const struct rewrite *rewrite;
+
+    if (pipeline->skipping)
+        return NULL;
+    forget_foreseen(pipeline);
+    portal = bytes_first(portal, NAME_COMPARED);
+    if (is_lost(pipeline, NAME_PORTAL, portal))
+        return &anything;
+    rewrite = foreseen(pipeline, NAME_PORTAL, portal);
+    return rewrite != NULL && rewrite->follow != FOLLOW_NONE ? rewrite : NULL;
+}
+
+struct rewrite *pipeline_check(struct pipeline *pipeline, struct bytes statement)
+{
+    struct rewrite *rewrite;
+
+    if (pipeline->skipping)
+        return NULL;
+    forget_foreseen(pipeline);
+    rewrite = foreseen(pipeline, NAME_STATEMENT, bytes_first(statement, NAME_COMPARED));
+    return rewrite != NULL && buffer_len(&rewrite->check) > 0 ? rewrite : NULL;
+}
+
+static void note_sync(struct pipeline *pipeline, struct plan_entry *entry)
+{
+    size_t at = pipeline->count - 1;
+
+    pipeline->skipping = false;
+    pipeline->open = false;
+    pipeline->has_run = false;
+    while (at > 0 && entry_at(pipeline, at - 1)->type == COPY_END)
+        at--;
+    entry->doubtful = pipeline->copying_in || (at > 0 && entry_at(pipeline, at - 1)->doubtful);
+}
+
+/* Messages up to the next Sync are skipped if one of them fails. */
+static void note_extended(struct pipeline *pipeline, const struct plan_entry *entry)
+{
+    pipeline->open = true;
+    if (entry->type == PGWIRE_BIND || entry->type == PGWIRE_EXECUTE)
+        pipeline->has_run = true;
+}
+
+void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message)
+{
+    struct plan_entry *entry;
+
+    if (message->type == PGWIRE_COPY_DONE || message->type == PGWIRE_COPY_FAIL) {
+        copy_ended(pipeline);
+        return;
+    }
+    if (!is_answered(message->type) && !message->malformed)
+        return;
+    if (pipeline->skipping && message->type != PGWIRE_SYNC)
+        return;
+    forget_foreseen(pipeline);
+    entry = push(pipeline, message->type);
+    entry->what = message->what;
+    entry->marks = message->marks;
+    entry->mentions_ddlx = message->mentions_ddlx;
+    entry->rewrite = rewrite_share(message->rewrite);
+    if (message->rewrite != NULL)
+        pipeline->rewrites++;
+    if (message->type == PGWIRE_SYNC)
+        note_sync(pipeline, entry);
+    else if (is_extended(entry))
+        note_extended(pipeline, entry);
+    if (message->names_unknown)
+        pipeline->names.overflowed = pipeline->since.overflowed = true;
+    /* Names of ours are none of the client's. */
+    if (names_matter(pipeline) && is_extended(entry) && !message->malformed &&
+        !message->names_unknown && (message->marks | MARK_WATCHED) == MARK_WATCHED)
+        entry->names = copy_names(message);
+    foresee(pipeline, entry);
+}
+
+/* Out of turn at any time. */
+static bool is_asynchronous(uint8_t type)
+{
+    return type == PGWIRE_NOTICE_RESPONSE || type == PGWIRE_PARAMETER_STATUS ||
+           type == PGWIRE_NOTIFICATION_RESPONSE;
+}
+
 /* Markers leave the FIFO by themselves once they are at its head. */
 static void pop_markers(struct pipeline *pipeline)
 {
@@ -265,27 +359,52 @@ static void pop_markers(struct pipeline *pipeline)
         pop(pipeline);
 }
 
-/* The server reads nothing but COPY messages until the copy ends: Syncs sent before that end get no
- * answer. */
+static void pop_behind_head(struct pipeline *pipeline)
+{
+    struct plan_entry copying = *head(pipeline);
+
+    *head(pipeline) = *entry_at(pipeline, 1);
+    *entry_at(pipeline, 1) = copying;
+    pop(pipeline);
+}
+
+/* The server reads nothing but COPY messages until the copy ends. It swallows Syncs, and refuses
+ * whatever else comes first: of a copy by Query that refusal is all the answer that this gets. */
 static void copy_in_began(struct pipeline *pipeline)
 {
-    size_t kept = 1;
-    bool ended = false;
+    while (pipeline->count > 1 && entry_at(pipeline, 1)->type == PGWIRE_SYNC)
+        pop_behind_head(pipeline);
+    pipeline->copying_in = pipeline->count == 1;
+    head(pipeline)->copying = pipeline->copying_in;
+    if (!pipeline->copying_in &&
+        (entry_at(pipeline, 1)->type == COPY_END || head(pipeline)->type == PGWIRE_QUERY))
+        pop_behind_head(pipeline);
+}
 
+static bool has_copy_end(const struct pipeline *pipeline)
+{
     for (size_t i = 1; i < pipeline->count; i++) {
-        struct plan_entry *entry = entry_at(pipeline, i);
-        if (!ended && (entry->type == PGWIRE_SYNC || entry->type == COPY_END)) {
-            ended = entry->type == COPY_END;
-            entry_clear(pipeline, entry);
-            continue;
-        }
-        if (kept != i)
-            *entry_at(pipeline, kept) = *entry;
-        kept++;
+        if (entry_at(pipeline, i)->type == COPY_END)
+            return true;
+        if (entry_at(pipeline, i)->type != PGWIRE_SYNC)
+            break;
     }
-    if (pipeline->count > 0)
-        pipeline->count = kept;
-    pipeline->copying_in = !ended;
+    return false;
+}
+
+/* All rows were read, so that Syncs among them were, too. */
+static void copy_in_done(struct pipeline *pipeline)
+{
+    struct plan_entry *copying = head(pipeline);
+
+    if (!copying->copying)
+        return;
+    copying->copying = false;
+    while (pipeline->count > 1 && entry_at(pipeline, 1)->type == PGWIRE_SYNC &&
+           entry_at(pipeline, 1)->doubtful && has_copy_end(pipeline))
+        pop_behind_head(pipeline);
+    if (pipeline->count > 1 && entry_at(pipeline, 1)->type == COPY_END)
+        pop_behind_head(pipeline);
 }
 
 /* An extended message failed: the server skips what follows, up to a Sync. */
@@ -293,8 +412,9 @@ static void drop_until_sync(struct pipeline *pipeline)
 {
     while (pipeline->count > 0 && head(pipeline)->type != PGWIRE_SYNC)
         pop(pipeline);
-    pipeline->sent_wrong = true;
     pipeline->skipping = pipeline->count == 0;
+    if (pipeline->count > 0 && (head(pipeline)->marks & MARK_INTRUDES) != 0)
+        pipeline->gate = GATE_REFUSED;
 }
 
 static void learn_names(struct pipeline *pipeline, const struct plan_entry *entry)
@@ -339,10 +459,20 @@ bool pipeline_mentions_ddlx(const struct pipeline *pipeline)
     return pipeline->count > 0 && head(pipeline)->mentions_ddlx;
 }
 
-bool pipeline_wants_end(const struct pipeline *pipeline)
+bool pipeline_wants(const struct pipeline *pipeline, uint8_t type)
 {
-    return pipeline_subject(pipeline) != NULL ||
-           (pipeline->count > 0 && head(pipeline)->marks != 0);
+    unsigned marks = pipeline->count > 0 ? head(pipeline)->marks : 0;
+
+    switch (type) {
+    case PGWIRE_COMMAND_COMPLETE:
+    case PGWIRE_EMPTY_QUERY_RESPONSE:
+    case PGWIRE_PORTAL_SUSPENDED:
+        return marks != 0 || pipeline_subject(pipeline) != NULL;
+    case PGWIRE_ROW_DESCRIPTION:
+        return (marks & MARK_DESCRIBES) != 0;
+    default:
+        return false;
+    }
 }
 
 /* About a CommandComplete of the client's own statements. */
@@ -410,56 +540,92 @@ static void note_ready(struct pipeline *pipeline, struct bytes body)
         pipeline->status = (char)body.data[0];
         if (pipeline->status == 'I')
             names_forget_portals(&pipeline->names);
-        if (pipeline->status == 'I' && pipeline->count == 0)
-            names_forget_portals(&pipeline->sent);
     }
     if (pipeline->running == 0)
         pipeline->unsettled = false;
+    if (pipeline->count == 0) {
+        pipeline->skipping = false;
+        pipeline->open = false;
+        pipeline->has_run = false;
+    }
+}
+
+/* The end of messages of ours, or of a Query in their shape. */
+static enum plan_verdict judge_ready(struct pipeline *pipeline, const struct plan_entry *entry)
+{
+    if ((entry->marks & MARK_GATE) != 0 && pipeline->gate != GATE_REFUSED)
+        pipeline->gate = GATE_PASSED;
+    else if ((entry->marks & MARK_GATE_QUERY) != 0)
+        return PLAN_PASS;
+    return (entry->marks & MARK_HIDDEN) != 0 ? PLAN_HIDE : PLAN_RESUME;
 }
 
 /* What becomes of an answer to an entry with marks; `last`: nothing more will answer it. */
 static enum plan_verdict judge_marked(struct pipeline *pipeline, const struct plan_entry *entry,
                                       uint8_t type, bool last)
 {
-    bool refused = pipeline->gate == GATE_REFUSED;
-
     if (type == PGWIRE_ERROR_RESPONSE) {
         if ((entry->marks & MARK_GATE) != 0)
             pipeline->gate = GATE_REFUSED;
         return PLAN_PASS;
     }
-    if ((entry->marks & MARK_GATE) != 0 && entry->type == PGWIRE_SYNC && last) {
-        if (refused && (entry->marks & MARK_GATE_QUERY) != 0)
-            return PLAN_PASS;
-        if (!refused)
-            pipeline->gate = GATE_PASSED;
-    }
-    if ((entry->marks & MARK_RELEASES) != 0 &&
-        (type == PGWIRE_COMMAND_COMPLETE || type == PGWIRE_READY_FOR_QUERY))
+    if (entry->type == PGWIRE_SYNC)
+        return last ? judge_ready(pipeline, entry) : PLAN_PASS;
+    if ((entry->marks & MARK_RELEASES) != 0 && last)
         return PLAN_RELEASE;
     if ((entry->marks & MARK_HIDDEN) != 0)
         return PLAN_HIDE;
-    if ((entry->marks & MARK_HIDE_NO_DATA) != 0 && type == PGWIRE_NO_DATA)
-        return PLAN_HIDE;
-    return (entry->marks & MARK_WATCHED) != 0 && last ? PLAN_HOLD : PLAN_PASS;
+    if ((entry->marks & MARK_DESCRIBES) != 0)
+        return type == PGWIRE_NO_DATA ? PLAN_HIDE : PLAN_HOLD;
+    if ((entry->marks & MARK_WATCHED) != 0)
+        return last ? PLAN_HOLD : PLAN_RESUME;
+    return PLAN_PASS;
+}
+
+/* Reports of settings and notifications come when the transaction is over, in front of
+ * ReadyForQuery: behind the answer that waits for it, as they do on a Query. */
+static enum plan_verdict judge_asynchronous(const struct pipeline *pipeline, uint8_t type)
+{
+    const struct plan_entry *entry = head(pipeline);
+
+    return type != PGWIRE_NOTICE_RESPONSE && entry != NULL && entry->type == PGWIRE_SYNC &&
+                   (entry->marks & MARK_RELEASES) != 0
+               ? PLAN_RESUME
+               : PLAN_PASS;
+}
+
+/* A Sync that was swallowed after all is followed by the answer to what was sent behind it. */
+static void pop_swallowed(struct pipeline *pipeline, uint8_t type)
+{
+    while (type != PGWIRE_READY_FOR_QUERY && pipeline->count > 0 && head(pipeline)->doubtful) {
+        pop(pipeline);
+        pop_markers(pipeline);
+    }
 }
 
 struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, struct bytes body)
 {
     struct plan_answer answer = {.verdict = PLAN_PASS};
-    struct plan_entry *entry = head(pipeline);
+    struct plan_entry *entry;
     bool last;
 
-    if (is_asynchronous(type))
+    if (is_asynchronous(type)) {
+        answer.verdict = judge_asynchronous(pipeline, type);
         return answer;
+    }
+    pop_swallowed(pipeline, type);
+    entry = head(pipeline);
     if (entry == NULL) {
         if (type == PGWIRE_READY_FOR_QUERY)
             note_ready(pipeline, body);
         return answer;
     }
     last = completes(entry, type);
-    if (type == PGWIRE_COMMAND_COMPLETE)
+    if (type == PGWIRE_COMMAND_COMPLETE) {
         answer = judge_tag(pipeline, body);
+        copy_in_done(pipeline);
+        entry = head(pipeline);
+    }
     if (entry->marks != 0)
         answer.verdict = judge_marked(pipeline, entry, type, last);
     if (type == PGWIRE_ERROR_RESPONSE)
@@ -480,7 +646,7 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
     return answer;
 }
 
-bool pipeline_is_idle(const struct pipeline *pipeline)
+bool pipeline_is_draining(const struct pipeline *pipeline)
 {
-    return pipeline->count == 0 && !pipeline->open && pipeline->status == 'I';
+    return pipeline->count > 0 && !pipeline->copying_in;
 }

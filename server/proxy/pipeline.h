@@ -23,9 +23,11 @@ struct pipeline {
     struct plan_entry *entries; /* a ring */
     size_t first, count, allocated;
     struct names names;  /* as the server knows them */
-    struct names sent;   /* those that must be followed, as it will know them if all goes well */
-    bool sent_wrong;     /* something has failed: to be made anew before it is used */
-    bool open;           /* extended messages were sent since the last Sync or Query; to be read */
+    struct names before; /* what they may mean at the last Sync that was sent, for care's sake */
+    struct names since;  /* and what they do after it, as far as messages since then say so */
+    bool foreseeing;     /* these two are more than is known for certain */
+    bool open;           /* extended messages were sent since the last Sync; to be read */
+    bool has_run;        /* some of these were Bind or Execute; to be read */
     char status;         /* of the transaction, as last reported; to be read */
     enum plan_gate gate; /* to be read, and reset */
     bool changed_schema; /* a statement that may have is done; to be read, and reset */
@@ -33,20 +35,26 @@ struct pipeline {
     size_t running;      /* entries that run statements */
     bool unsettled;      /* a statement may have changed settings that are not reported yet */
     bool skipping;       /* after an error the server drops everything up to the next Sync */
-    bool copying_in;     /* it swallows Sync until CopyDone or CopyFail */
+    bool copying_in;     /* it swallows Sync until CopyDone or CopyFail; to be read */
+    char reserved[24];   /* name of our own statements and portals; to be read */
 };
 
 void pipeline_init(struct pipeline *pipeline);
+/* Makes the reserved name one that the client's programs do not have. */
+void pipeline_reserve(struct pipeline *pipeline, uint32_t salt);
 void pipeline_clear(struct pipeline *pipeline);
 
 /* What is special about a message. */
 enum plan_mark {
-    MARK_HIDDEN = 1,       /* ours: its answers are not for the client, but errors are */
-    MARK_HIDE_NO_DATA = 2, /* a Describe of ours, of a statement of the client */
-    MARK_WATCHED = 4,      /* its last answer is held until one that RELEASES it */
+    MARK_HIDDEN = 1,    /* ours: its answers are not for the client, but errors are */
+    MARK_DESCRIBES = 2, /* ours, of a statement of the client: its RowDescription comes with the
+                           first row, as that of a Query does */
+    MARK_WATCHED = 4,   /* its last answer is held until one that RELEASES it */
     MARK_RELEASES = 8,
     MARK_GATE = 16,       /* of a question that the client's next message waits for … */
     MARK_GATE_QUERY = 32, /* … and if the answer is no, it is the answer to that Query */
+    MARK_INTRUDES = 64,   /* a Sync of ours among the client's messages: what fails before it fails
+                             those that come up to the client's own Sync, too */
 };
 
 /* A message of the client that goes upstream; names are copied only where they are needed. */
@@ -59,6 +67,7 @@ struct plan_message {
     struct rewrite *rewrite; /* Query, Parse; borrowed */
     bool mentions_ddlx;      /* Query, Parse: reads as if DDLX stood in it, but was not rewritten */
     bool malformed;          /* Flush: will be answered by an error */
+    bool names_unknown;      /* they are too long to be looked at */
 };
 
 /* Call for every message, in order; those without an answer are known and ignored. */
@@ -72,9 +81,9 @@ enum plan_verdict {
     PLAN_PASS,
     PLAN_HIDE,
     PLAN_RETAG,
-    PLAN_HOLD,    /* keep it until … */
-    PLAN_RELEASE, /* … this, which is hidden unless it is a ReadyForQuery, or until an error, which
-                     replaces it */
+    PLAN_HOLD,    /* keep it; an error drops what is kept and takes its place */
+    PLAN_RELEASE, /* what is kept goes on; this is hidden */
+    PLAN_RESUME,  /* what is kept goes on, and this behind it */
 };
 
 struct plan_answer {
@@ -83,17 +92,22 @@ struct plan_answer {
 };
 
 /* Call for every message of the server, in order. `body` is looked at for CommandComplete and
- * ReadyForQuery only, and may be empty otherwise. Errors and notices always pass. */
+ * ReadyForQuery only, and may be empty otherwise. Errors and notices always pass. Only what
+ * pipeline_wants() is ever to be held, hidden behind a release, or shown with another tag. */
 struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, struct bytes body);
 
-/* What must follow the execution of a portal that is asked for now. */
-enum statement_follow pipeline_follow(struct pipeline *pipeline, struct bytes portal);
-/* Nothing is under way, and no transaction is open. */
-bool pipeline_is_idle(const struct pipeline *pipeline);
+/* What must come behind the execution of a portal that is asked for now: NULL when nothing. A name
+ * may mean several things as long as answers are due: the one that needs most care counts. Valid
+ * until the next call. */
+const struct rewrite *pipeline_follow(struct pipeline *pipeline, struct bytes portal);
+/* Likewise what must be asked before a statement is bound now. */
+struct rewrite *pipeline_check(struct pipeline *pipeline, struct bytes statement);
+/* The server will go on with what it was sent without more from the client. */
+bool pipeline_is_draining(const struct pipeline *pipeline);
 
-/* Whether pipeline_answer() wants to see the next CommandComplete, EmptyQueryResponse or
- * PortalSuspended whole: it may not just pass. */
-bool pipeline_wants_end(const struct pipeline *pipeline);
+/* Whether pipeline_answer() wants to see the next message of this type whole: it may not just
+ * pass. */
+bool pipeline_wants(const struct pipeline *pipeline, uint8_t type);
 
 /* Whether that text reads as if DDLX stood in it: an error may want to say how it is written. */
 bool pipeline_mentions_ddlx(const struct pipeline *pipeline);

@@ -7,6 +7,8 @@
 
 /* `CALL electric.refuse_unique_index(…)` with a name of three parts. */
 #define CHECK_MAX ((size_t)4096)
+/* What the ledger keeps of a statement. */
+#define SAID_MAX ((size_t)8192)
 
 struct rewrite *rewrite_new(size_t text_capacity)
 {
@@ -15,6 +17,7 @@ struct rewrite *rewrite_new(size_t text_capacity)
     rewrite->references = 1;
     buffer_init(&rewrite->text, text_capacity);
     buffer_init(&rewrite->check, CHECK_MAX);
+    buffer_init(&rewrite->said, SAID_MAX);
     return rewrite;
 }
 
@@ -31,6 +34,7 @@ void rewrite_release(struct rewrite *rewrite)
         return;
     buffer_clear(&rewrite->text);
     buffer_clear(&rewrite->check);
+    buffer_clear(&rewrite->said);
     free(rewrite->mistake.message);
     free(rewrite->edits);
     free(rewrite);
@@ -48,6 +52,25 @@ void rewrite_add_edit(struct rewrite *rewrite, struct rewrite_edit edit)
         rewrite->edits =
             mem_resize(rewrite->edits, (rewrite->edit_count * 2 + 1) * sizeof rewrite->edits[0]);
     rewrite->edits[rewrite->edit_count++] = edit;
+}
+
+unsigned rewrite_care(const struct rewrite *rewrite)
+{
+    enum { CARE_NONE, CARE_NOTE, CARE_CAPTURE, CARE_CHECK };
+
+    if (rewrite == NULL)
+        return CARE_NONE;
+    if (buffer_len(&rewrite->check) > 0)
+        return CARE_CHECK;
+    switch (rewrite->follow) {
+    case FOLLOW_CAPTURE:
+        return CARE_CAPTURE;
+    case FOLLOW_NOTE:
+        return CARE_NOTE;
+    case FOLLOW_NONE:
+        break;
+    }
+    return CARE_NONE;
 }
 
 void rewrite_forget_text(struct rewrite *rewrite)

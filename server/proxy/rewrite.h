@@ -5,6 +5,7 @@
 
 #include "common/buffer.h"
 #include "server/ddlx/ddlx.h"
+#include "server/proxy/encoding.h"
 
 /* A statement of ours that must run right after one of the client's, in the same transaction. */
 enum statement_follow {
@@ -34,11 +35,14 @@ struct rewrite_mistake {
 /* Fields are written by statement_examine() only. */
 struct rewrite {
     unsigned references;
-    bool has_text;       /* another text is sent than the client wrote */
-    bool changes_schema; /* some statement may change tables, or is DDLX */
-    struct buffer text;  /* that other text, until it is sent */
-    struct buffer check; /* a CALL that must succeed before the text is sent; empty: none */
+    bool has_text;                /* another text is sent than the client wrote */
+    bool changes_schema;          /* some statement may change tables, or is DDLX */
+    struct buffer text;           /* that other text, until it is sent */
+    struct buffer check;          /* a CALL that must succeed before the text is run; empty: none */
     enum statement_follow follow; /* of the text's only statement */
+    bool commits;                 /* FOLLOW_CAPTURE: it may commit some of what it does by itself */
+    struct buffer said;           /* FOLLOW_CAPTURE: the statement, cut short, for the ledger … */
+    enum encoding said_in;        /* … in this client_encoding */
     struct rewrite_mistake mistake;
     struct rewrite_edit *edits;
     size_t edit_count;
@@ -48,6 +52,9 @@ struct rewrite *rewrite_new(size_t text_capacity);      /* one reference */
 struct rewrite *rewrite_share(struct rewrite *rewrite); /* NULL-safe, like the next */
 void rewrite_release(struct rewrite *rewrite);
 void rewrite_add_edit(struct rewrite *rewrite, struct rewrite_edit edit);
+/* Whether something must come before or behind the statement when it is run: 0 if not; what is
+ * needed more is greater. NULL-safe. */
+unsigned rewrite_care(const struct rewrite *rewrite);
 /* Frees the text once it is sent. */
 void rewrite_forget_text(struct rewrite *rewrite);
 

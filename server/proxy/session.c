@@ -64,6 +64,7 @@ void session_free(struct session *session)
     if (session == NULL)
         return;
     statement_job_free(session->job);
+    statement_job_free(session->examined);
     pipeline_clear(&session->pipeline);
     buffer_clear(&session->client_input);
     buffer_clear(&session->outgoing);

@@ -28,8 +28,10 @@ enum login_step { LOGIN_SASL_INITIAL, LOGIN_SASL_RESPONSE, LOGIN_MD5 };
 /* Messages that are looked at whole, beside SQL texts. */
 #define SESSION_MESSAGE_MAX ((size_t)64 * 1024)
 #define SESSION_REPORT_MAX ((size_t)1024 * 1024)
-/* CommandComplete, EmptyQueryResponse and PortalSuspended; no tag is longer. */
-#define SESSION_HELD_MAX ((size_t)128)
+/* CommandComplete, EmptyQueryResponse and PortalSuspended: no tag is longer. In front of it there
+ * may be a RowDescription. */
+#define SESSION_TAG_MAX ((size_t)128)
+#define SESSION_HELD_MAX (SESSION_MESSAGE_MAX + SESSION_TAG_MAX + 2)
 #define SESSION_REJECT_DELAY_MS 1000
 /* For a message under way to end, so that the client can be told why the session does. */
 #define SESSION_DOOM_MS 2000
@@ -66,7 +68,8 @@ struct session {
     size_t client_wants;        /* length of the message that is waited for whole; 0: none */
     size_t client_defer;        /* length of the message to be examined on a worker; 0: none */
     struct statement_job *job;
-    struct buffer outgoing; /* a large message on its way upstream, piece by piece */
+    struct statement_job *examined; /* is done, but its text has yet to go upstream */
+    struct buffer outgoing;         /* a large message on its way upstream, piece by piece */
     bool client_paused;
     bool client_terminated; /* it sent Terminate or ended: upstream's end is no loss */
     bool client_ended;      /* upstream is to be told once what waits has gone there */

@@ -19,20 +19,25 @@
 /* A rewrite under construction. */
 struct writer {
     struct scanner scanner;
+    const struct statement_settings *settings;
     enum encoding characters;
-    struct rewrite *rewrite;
+    struct rewrite *rewrite;           /* NULL: nothing of interest so far */
     size_t copied;                     /* bytes of the text taken over so far … */
     uint32_t was;                      /* … and the same in characters, … */
     uint32_t now;                      /* … and characters written */
     uint32_t found;                    /* statements in the client's text */
     uint32_t sent;                     /* statements that are sent */
     size_t last_end;                   /* where the last one ends … */
-    enum statement_follow last_follow; /* … and what it wants behind it */
+    enum statement_follow last_follow; /* … what it wants behind it … */
+    bool last_commits;                 /* … and whether it may commit by itself */
 };
 
-const char *statement_follow_text(enum statement_follow follow)
+static struct rewrite *rewrite_of(struct writer *writer)
 {
-    return follow == FOLLOW_NOTE ? "CALL electric.note_version()" : "CALL electric.capture()";
+    /* The shortest statement that wants another behind it is `DO''`. */
+    if (writer->rewrite == NULL)
+        writer->rewrite = rewrite_new(writer->scanner.text.len * DDLX_GROWTH + FOLLOW_TEXT_MAX);
+    return writer->rewrite;
 }
 
 static uint32_t count_characters(const struct writer *writer, size_t start, size_t end)
@@ -47,7 +52,7 @@ static void copy_until(struct writer *writer, size_t end)
     uint32_t count = count_characters(writer, writer->copied, end);
     struct bytes text = writer->scanner.text;
 
-    buffer_append(&writer->rewrite->text,
+    buffer_append(&rewrite_of(writer)->text,
                   bytes_of(text.data + writer->copied, end - writer->copied));
     writer->copied = end;
     writer->was += count;
@@ -76,26 +81,25 @@ static void replace(struct writer *writer, size_t start, size_t end, enum ddlx_k
 /* Puts a statement of ours behind the last one. */
 static void insert_follow(struct writer *writer)
 {
-    char text[FOLLOW_TEXT_MAX];
     size_t end = writer->last_end;
 
     if (writer->last_follow == FOLLOW_NONE)
         return;
-    (void)snprintf(text, sizeof text, ";%s", statement_follow_text(writer->last_follow));
-    replace(writer, end, end, DDLX_NONE, bytes_of_string(text));
+    replace(writer, end, end, DDLX_NONE,
+            bytes_of_string(writer->last_follow == FOLLOW_NOTE ? ";CALL electric.note_version()"
+                                                               : ";CALL electric.capture(false)"));
     writer->sent++;
 }
 
 static enum statement_follow follow_of(const struct writer *writer,
-                                       const struct classified *classified,
-                                       const struct statement_settings *settings)
+                                       const struct classified *classified)
 {
-    const char *tables = settings->framework_tables;
+    const char *tables = writer->settings->framework_tables;
 
     switch (classified->class) {
     case CLASS_SCHEMA:
     case CLASS_UNIQUE:
-        return settings->fallback ? FOLLOW_CAPTURE : FOLLOW_NONE;
+        return writer->settings->fallback ? FOLLOW_CAPTURE : FOLLOW_NONE;
     case CLASS_WRITE:
         if (tables != NULL && classified_is_one_of(classified, writer->scanner.text, tables))
             return FOLLOW_NOTE;
@@ -109,7 +113,7 @@ static enum statement_follow follow_of(const struct writer *writer,
 /* The name as the client wrote it, as a literal that means the same everywhere. */
 static void make_check(struct writer *writer, const struct classified *classified)
 {
-    struct buffer *check = &writer->rewrite->check;
+    struct buffer *check = &rewrite_of(writer)->check;
 
     buffer_append_format(check, "CALL electric.refuse_unique_index(E'");
     for (size_t i = 0; i < classified->target_parts; i++) {
@@ -130,7 +134,7 @@ static void make_check(struct writer *writer, const struct classified *classifie
 static void note_mistake(struct writer *writer, const struct scan_statement *statement,
                          const struct ddlx_mistake *found)
 {
-    struct rewrite_mistake *mistake = &writer->rewrite->mistake;
+    struct rewrite_mistake *mistake = &rewrite_of(writer)->mistake;
     struct bytes token =
         bytes_of(writer->scanner.text.data + found->start, found->end - found->start);
 
@@ -151,11 +155,10 @@ static void note_mistake(struct writer *writer, const struct scan_statement *sta
 }
 
 static void take_statement(struct writer *writer, const struct scan_statement *statement,
-                           const struct statement_settings *settings, struct buffer *call)
+                           struct buffer *call)
 {
     struct ddlx_mistake mistake;
     struct classified classified;
-    const char *tables = settings->framework_tables;
     enum ddlx_kind kind = ddlx_translate(&writer->scanner, statement, call, &mistake);
 
     writer->last_follow = FOLLOW_NONE;
@@ -167,58 +170,122 @@ static void take_statement(struct writer *writer, const struct scan_statement *s
         writer->rewrite->changes_schema = true;
     } else {
         classified = classify(&writer->scanner, statement);
-        writer->last_follow = follow_of(writer, &classified, settings);
+        writer->last_follow = follow_of(writer, &classified);
+        writer->last_commits = classified.commits;
         if (classified.class == CLASS_SCHEMA || classified.class == CLASS_UNIQUE)
-            writer->rewrite->changes_schema = true;
-        if (classified.class == CLASS_UNIQUE && writer->found == 0 && tables != NULL)
+            rewrite_of(writer)->changes_schema = true;
+        if (classified.class == CLASS_UNIQUE && writer->found == 0 &&
+            writer->settings->framework_tables != NULL)
             make_check(writer, &classified);
     }
     writer->found++;
     writer->sent++;
 }
 
-static void take_statements(struct writer *writer, enum statement_use use,
-                            const struct statement_settings *settings)
+/* `$1` and the like: prepared, the statement would wait for a value instead of being refused. */
+static bool has_parameter(const struct writer *writer)
 {
-    struct scan_statement statement;
+    struct scanner scanner = writer->scanner;
+    struct scan_token token;
+
+    if (memchr(scanner.text.data, '$', scanner.text.len) == NULL)
+        return false;
+    scanner.at = 0;
+    do {
+        token = scanner_next(&scanner);
+        if (scan_is_symbol(scanner.text, token, '$'))
+            return true;
+    } while (token.type != SCAN_END && token.type != SCAN_BROKEN);
+    return false;
+}
+
+/* What the ledger is told, cut where a character ends. */
+static void keep_statement(struct writer *writer, const struct scan_statement *statement)
+{
+    const struct statement_settings *settings = writer->settings;
+    struct rewrite *rewrite = rewrite_of(writer);
+    struct bytes said =
+        bytes_of(writer->scanner.text.data + statement->start, statement->end - statement->start);
+
+    rewrite->commits = writer->last_commits;
+    rewrite->said_in = settings->settled ? settings->encoding : ENCODING_AMBIGUOUS;
+    buffer_append(&rewrite->said, bytes_first(said, encoding_cut(settings->encoding, said,
+                                                                 buffer_room(&rewrite->said))));
+}
+
+/* Statements of ours that tell the name of a migration always fit into the text: what they follow
+ * may stand in a transaction. */
+static bool belongs_inside(const struct writer *writer, enum statement_use use)
+{
+    return use == STATEMENT_INSIDE ||
+           (use == STATEMENT_QUERY &&
+            (writer->found > 1 || writer->last_follow == FOLLOW_NOTE || has_parameter(writer)));
+}
+
+static void finish_follow(struct writer *writer, enum statement_use use,
+                          const struct scan_statement *statement)
+{
+    if (writer->last_follow == FOLLOW_NONE)
+        return;
+    if (belongs_inside(writer, use)) {
+        insert_follow(writer);
+    } else if (writer->found == 1) {
+        rewrite_of(writer)->follow = writer->last_follow;
+        if (writer->last_follow == FOLLOW_CAPTURE)
+            keep_statement(writer, statement);
+    }
+}
+
+static void take_statements(struct writer *writer, enum statement_use use)
+{
+    struct scan_statement statement = {0}, next;
     struct buffer call;
 
     buffer_init(&call, writer->scanner.text.len * DDLX_GROWTH + 1);
-    while (scanner_next_statement(&writer->scanner, &statement)) {
-        if (writer->found > 0 && use == STATEMENT_QUERY)
+    while (scanner_next_statement(&writer->scanner, &next)) {
+        if (writer->found > 0 && use != STATEMENT_PREPARE)
             insert_follow(writer);
-        take_statement(writer, &statement, settings, &call);
+        statement = next;
+        take_statement(writer, &statement, &call);
         buffer_truncate(&call, 0);
     }
     buffer_clear(&call);
-    if (writer->found == 1)
-        writer->rewrite->follow = writer->last_follow;
-    else if (use == STATEMENT_QUERY)
-        insert_follow(writer);
+    finish_follow(writer, use, &statement);
     /* In a transaction, explicit or not, it is Postgres that refuses CONCURRENTLY. */
-    if (writer->found > 1)
+    if (writer->rewrite != NULL && (writer->found > 1 || writer->rewrite->has_text))
         buffer_clear(&writer->rewrite->check);
 }
 
-/* Whether a character of several bytes could end in a backslash, if client_encoding were another
- * one by the time the server reads the text. No other ASCII byte that such a character may end in
- * means anything to the scanner. */
-static bool may_hide_backslash(struct bytes text)
+/* Whether a character of several bytes could end in a backslash or, in JOHAB, in a semicolon. No
+ * other ASCII byte that such a character may end in means anything to the scanner. */
+static bool may_hide_ascii(struct bytes text)
 {
     for (size_t i = 0; i + 1 < text.len; i++)
-        if (text.data[i] >= 0x80 && text.data[i + 1] == '\\')
+        if (text.data[i] >= 0x80 && (text.data[i + 1] == '\\' || text.data[i + 1] == ';'))
             return true;
     return false;
 }
 
 /* Whether the text might be read otherwise than we did. */
-static bool is_ambiguous(const struct scanner *scanner, const struct statement_settings *settings)
+static bool is_ambiguous(const struct writer *writer)
 {
-    if (scanner->saw_vertical_tab)
-        return true;
-    if (settings->settled)
+    const struct statement_settings *settings = writer->settings;
+
+    if (settings->settled && settings->encoding != ENCODING_AMBIGUOUS)
         return false;
-    return scanner->saw_backslash || may_hide_backslash(scanner->text);
+    return (!settings->settled && writer->scanner.saw_backslash) ||
+           may_hide_ascii(writer->scanner.text);
+}
+
+/* Of a text that might be read otherwise nothing is certain but how its first statement begins. */
+static bool is_certain(const struct writer *writer, enum statement_use use)
+{
+    if (!writer->rewrite->has_text && writer->rewrite->mistake.hint == NULL &&
+        use == STATEMENT_PREPARE)
+        return true;
+    if (writer->scanner.saw_vertical_tab && writer->rewrite->has_text)
+        return false;
+    return !is_ambiguous(writer) && !buffer_failed(&writer->rewrite->text);
 }
 
 static bool is_worth_keeping(const struct rewrite *rewrite,
@@ -230,34 +297,79 @@ static bool is_worth_keeping(const struct rewrite *rewrite,
     return rewrite->has_text || rewrite->mistake.hint != NULL;
 }
 
+static bool is_ascii(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
 /* Whether the text may hold anything at all that matters. */
 static bool is_of_interest(struct bytes text, const struct statement_settings *settings)
 {
-    if (settings->encoding == ENCODING_AMBIGUOUS)
+    if (settings->encoding == ENCODING_AMBIGUOUS && !settings->fallback && !is_ascii(text))
         return false;
     return settings->framework_tables != NULL ||
            bytes_find_ignoring_case(text, "electric") < text.len;
 }
 
+/* Whether it holds one statement at most, however it is read. */
+static bool is_single(struct bytes text)
+{
+    const uint8_t *semicolon = text.len > 0 ? memchr(text.data, ';', text.len) : NULL;
+
+    if (semicolon == NULL)
+        return true;
+    text = bytes_skip(text, (size_t)(semicolon - text.data) + 1);
+    while (text.len > 0 && strchr(" \t\r\n", text.data[0]) != NULL && text.data[0] != '\0')
+        text = bytes_skip(text, 1);
+    return text.len == 0;
+}
+
+/* Told from the first words of the text's only statement, so that most texts need not be read. */
+static bool is_harmless(struct bytes text, const struct statement_settings *settings)
+{
+    const struct scan_statement all = {.end = text.len};
+    struct classified classified;
+    struct scanner scanner;
+
+    if (!is_single(text))
+        return false;
+    scanner_init(&scanner, text, settings->standard_conforming_strings);
+    classified = classify(&scanner, &all);
+    if (classified.class == CLASS_WRITE)
+        return settings->framework_tables == NULL ||
+               !classified_is_one_of(&classified, text, settings->framework_tables);
+    return classified.class == CLASS_OTHER;
+}
+
 struct rewrite *statement_examine(struct bytes text, enum statement_use use,
                                   const struct statement_settings *settings)
 {
-    struct writer writer = {.characters = settings->characters};
+    struct writer writer = {.settings = settings, .characters = settings->characters};
 
-    if (!is_of_interest(text, settings))
+    if (!is_of_interest(text, settings) || is_harmless(text, settings))
         return NULL;
-    /* The shortest statement that wants another behind it is `DO 1`. */
-    writer.rewrite = rewrite_new(text.len * DDLX_GROWTH + FOLLOW_TEXT_MAX);
     scanner_init(&writer.scanner, text, settings->standard_conforming_strings);
-    take_statements(&writer, use, settings);
+    take_statements(&writer, use);
+    if (writer.rewrite == NULL)
+        return NULL;
     if (writer.rewrite->has_text)
         copy_until(&writer, text.len);
-    if (is_worth_keeping(writer.rewrite, settings) && !is_ambiguous(&writer.scanner, settings) &&
-        !buffer_failed(&writer.rewrite->text))
+    if (is_worth_keeping(writer.rewrite, settings) && is_certain(&writer, use))
         return writer.rewrite;
     rewrite_release(writer.rewrite);
     return NULL;
 }
+
+bool statement_is_unsettled(struct bytes text, enum statement_use use,
+                            const struct statement_settings *settings)
+{
+    return use == STATEMENT_QUERY && settings->fallback && !settings->settled &&
+           (memchr(text.data, '\\', text.len) != NULL || may_hide_ascii(text));
+}
+
 static bool is_one_of(struct bytes text, struct scan_token token, const char *const *words)
 {
     for (; *words != NULL; words++)

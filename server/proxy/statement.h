@@ -23,7 +23,9 @@ struct statement_settings {
 };
 
 enum statement_use {
-    STATEMENT_QUERY,   /* may be several; ours are put into the text */
+    STATEMENT_QUERY,   /* ours go behind the text if it is one statement, else into the text */
+    STATEMENT_INSIDE,  /* a Query where ours can only go into the text: then a single statement runs
+                          in a transaction, too */
     STATEMENT_PREPARE, /* must be one; ours go beside it, when it is executed */
 };
 
@@ -32,8 +34,10 @@ enum statement_use {
 struct rewrite *statement_examine(struct bytes text, enum statement_use use,
                                   const struct statement_settings *settings);
 
-/* The text of the statement that follows. */
-const char *statement_follow_text(enum statement_follow follow);
+/* Whether what statement_examine() makes of a Query may depend on settings that are not settled, so
+ * much that it should rather wait. */
+bool statement_is_unsettled(struct bytes text, enum statement_use use,
+                            const struct statement_settings *settings);
 
 /* Whether a text that is sent as it is reads as if DDLX stood somewhere in it. Only for a hint in
  * an error, so no more than the first 32 KiB are looked at. `rewrite` may be NULL. */

@@ -91,3 +91,15 @@ BEGIN
     PERFORM electric.capture_changes(committed);
 END
 $$;
+
+-- The same after a statement by itself, of which the session has only the proxy's own text: `statement`
+-- is the client's.
+CREATE OR REPLACE PROCEDURE electric.capture_statement(statement text, committed boolean)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM pg_catalog.set_config('electric.statement', statement, true);
+    PERFORM electric.capture_changes(committed);
+    PERFORM pg_catalog.set_config('electric.statement', '', true);
+END
+$$;

@@ -15,6 +15,7 @@ GRANT EXECUTE ON PROCEDURE
     electric.refuse_unique_index(text),
     electric.note_version(),
     electric.capture(boolean),
+    electric.capture_statement(text, boolean),
     electric.grant_privileges(jsonb),
     electric.revoke_privileges(jsonb),
     electric.assign_role(jsonb),

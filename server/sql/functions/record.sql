@@ -13,6 +13,13 @@ CREATE OR REPLACE FUNCTION electric.cut(statement text, size integer) RETURNS te
 LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN length(statement) > size THEN left(statement, size) || '...' ELSE statement END;
 
+-- What the client has sent, without what the proxy added to it.
+CREATE OR REPLACE FUNCTION electric.said() RETURNS text
+LANGUAGE sql STABLE
+RETURN CASE WHEN starts_with(current_query(), 'CALL electric.capture_statement($1, ')
+            THEN current_setting('electric.statement', true)
+            ELSE regexp_replace(current_query(), ';CALL electric\.(capture\(false\)|note_version\(\))', '', 'g') END;
+
 -- Whether the session is one of the proxy's. The mark is the reset value of a setting, so it survives
 -- RESET ALL and DISCARD ALL.
 CREATE OR REPLACE FUNCTION electric.is_proxied() RETURNS boolean
@@ -41,7 +48,7 @@ AS $$
 BEGIN
     IF ops <> '[]' THEN
         INSERT INTO electric.pending (ops, statement, source)
-        VALUES (ops, electric.cut(current_query(), 65536),
+        VALUES (ops, electric.cut(electric.said(), 65536),
                 coalesce(source, CASE WHEN electric.is_proxied() THEN 'proxy' ELSE 'direct' END));
     END IF;
 END
@@ -74,7 +81,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RAISE NOTICE USING MESSAGE = format('Migration affecting electrified table %s', electric.title(nsp, name)),
-        DETAIL = electric.cut(coalesce(nullif(current_query(), ''), 'No statement.'), 8192),
+        DETAIL = electric.cut(coalesce(nullif(electric.said(), ''), 'No statement.'), 8192),
         SCHEMA = nsp, TABLE = name;
 END
 $$;
