@@ -152,12 +152,18 @@ static struct tunnel_frame frame_of_type(const struct endpoint *endpoint,
 static void advance(struct endpoint *endpoint, int64_t now, size_t units)
 {
     struct sender *out = &endpoint->out;
-    uint64_t again = out->sent < out->sent_most ? out->sent_most - out->sent : 0;
 
     if (!sender_is_waiting(out))
         endpoint->waiting_since = now;
-    endpoint->bytes_resent += again < units ? again : units;
     sender_advance(out, units);
+}
+
+static void count_resent(struct endpoint *endpoint, size_t len)
+{
+    const struct sender *out = &endpoint->out;
+    uint64_t again = out->sent < out->sent_most ? out->sent_most - out->sent : 0;
+
+    endpoint->bytes_resent += again < len ? again : len;
 }
 
 static void forget_cancel(struct endpoint *endpoint)
@@ -184,6 +190,7 @@ static void note_sent(struct endpoint *endpoint, int64_t now, enum tunnel_frame_
         forget_cancel(endpoint);
         break;
     case TUNNEL_DATA:
+        count_resent(endpoint, payload_len);
         advance(endpoint, now, payload_len);
         break;
     case TUNNEL_ACK:
