@@ -29,6 +29,7 @@ packages_to_test='
 check                    module  check
 python3                  command python3
 openssl                  command openssl
+sqlite3                  command sqlite3
 '
 packages_to_build_faster='
 ccache                   command ccache

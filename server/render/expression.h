@@ -2,12 +2,11 @@
 #ifndef SERVER_RENDER_EXPRESSION_H
 #define SERVER_RENDER_EXPRESSION_H
 
+#include "common/buffer.h"
 #include "server/render/model.h"
 
-/* What SQLite and this translator know of the expression's SQL. Appends nothing and answers why,
- * in `arena`, when it is not all understood; else appends the expression for SQLite and answers
- * NULL. `table` has the columns that the expression may name. */
-struct buffer;
+/* Appends the expression in SQLite's words and answers NULL; or appends nothing and answers why it
+ * has none, in `arena`. `table` has the columns that the expression may name. */
 const char *expression_to_sqlite(const char *expression, const struct model_table *table,
                                  struct arena *arena, struct buffer *sql);
 

@@ -354,3 +354,14 @@ const struct model_column *model_find_column(const struct model_table *table, co
     }
     return NULL;
 }
+
+bool model_has_enum(const struct model_table *table, const char *schema, const char *name)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct model_column *column = &table->columns[i];
+        if (column->enum_name != NULL && strcmp(column->enum_name, name) == 0 &&
+            strcmp(column->enum_schema, schema) == 0)
+            return true;
+    }
+    return false;
+}

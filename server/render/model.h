@@ -108,5 +108,7 @@ enum status model_read(json_t *json, struct arena *arena, struct model *model, s
 
 /* NULL: `table` has no such column. */
 const struct model_column *model_find_column(const struct model_table *table, const char *name);
+/* Whether a column of the table is of this enum. */
+bool model_has_enum(const struct model_table *table, const char *schema, const char *name);
 
 #endif
