@@ -11,6 +11,7 @@
 
 #include "common/memory.h"
 #include "server/loop.h"
+#include "server/metrics.h"
 #include "server/request.h"
 
 enum {
@@ -23,6 +24,7 @@ enum {
 struct exchange {
     struct loop *loop;
     struct lws *wsi;
+    const char *path;
     const struct exchange_events *events;
     void *owner;
     struct buffer queue;
@@ -82,6 +84,7 @@ void exchange_reply_body(struct exchange *exchange, const struct reply *reply, s
 {
     bool has_body = reply->status != 204 && reply->status != 304;
 
+    metrics_request(exchange->path, reply->status);
     reply_append_head(&exchange->queue, reply, REPLY_LENGTH, body.len, exchange->keep_alive);
     if (has_body && !exchange->head_only)
         append(exchange, body);
@@ -97,6 +100,7 @@ bool exchange_begin(struct exchange *exchange, const struct reply *head)
 {
     if (exchange->framing == REPLY_UNTIL_CLOSE && !exchange->head_only)
         exchange->keep_alive = false;
+    metrics_request(exchange->path, head->status);
     reply_append_head(&exchange->queue, head, exchange->framing, 0, exchange->keep_alive);
     exchange->begun = true;
     exchange->ended = exchange->head_only;
@@ -228,13 +232,14 @@ enum exchange_progress exchange_progress(const struct exchange *exchange)
 
 /* Life */
 
-struct exchange *exchange_new(struct loop *loop, struct lws *wsi)
+struct exchange *exchange_new(struct loop *loop, struct lws *wsi, const char *path)
 {
     struct exchange *exchange = mem_new(sizeof(*exchange));
     int method;
 
     exchange->loop = loop;
     exchange->wsi = wsi;
+    exchange->path = path;
     exchange->stall.on_expired = on_stall;
     exchange->watch = (struct loop_watch){.on_ready = on_ready, .fd = lws_get_socket_fd(wsi)};
     buffer_init(&exchange->queue, QUEUE_MAX);

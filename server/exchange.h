@@ -23,8 +23,9 @@ struct exchange_events {
     void (*on_gone)(void *owner);
 };
 
-/* Reads no further request until this one is answered. */
-struct exchange *exchange_new(struct loop *loop, struct lws *wsi);
+/* Reads no further request until this one is answered, and counts the answer under `path`, which
+ * lives as long as the program. */
+struct exchange *exchange_new(struct loop *loop, struct lws *wsi, const char *path);
 /* The connection is destroyed, or the answer complete. NULL-safe. */
 void exchange_free(struct exchange *exchange);
 void exchange_own(struct exchange *exchange, const struct exchange_events *events, void *owner);

@@ -13,6 +13,7 @@
 #include "server/exchange.h"
 #include "server/listener.h"
 #include "server/loop.h"
+#include "server/metrics.h"
 #include "server/proxy/control.h"
 #include "server/relay.h"
 #include "server/reply.h"
@@ -141,27 +142,47 @@ static const struct reply *route(const struct server *server, struct lws *wsi)
     return &not_found_reply;
 }
 
+/* What the metrics call a path; what others may invent is one. */
+static const char *name_of(struct bytes path)
+{
+    static const char *const names[] = {"/", "/healthz", "/readyz", "/api/status", "/proxy"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (bytes_equal_string(path, names[i]))
+            return names[i];
+    return "other";
+}
+
+static int answer(const struct server *server, struct lws *wsi)
+{
+    const struct reply *reply = route(server, wsi);
+    int method;
+
+    metrics_request(name_of(request_path(wsi, &method)), reply->status);
+    return reply_send(wsi, reply);
+}
+
 /* The API */
 
 static const struct reply api_upgrade_reply = {
     .status = 400, .body = "no upgrade here: ask by HTTP/1.1 (curl --http1.1)\n"};
 
-static bool is_for_api(const struct http_connection *connection, struct lws *wsi)
+/* The endpoint's path, or NULL. */
+static const char *find_api(const struct http_connection *connection, struct lws *wsi)
 {
     int method;
     struct bytes path = request_path(wsi, &method);
 
-    return (method == LWSHUMETH_GET || method == LWSHUMETH_HEAD) &&
-           api_serves(connection->server->api, wsi, path);
+    return method == LWSHUMETH_GET || method == LWSHUMETH_HEAD
+               ? api_find(connection->server->api, wsi, path)
+               : NULL;
 }
 
-static void start_exchange(struct http_connection *connection, struct lws *wsi)
+static void start_exchange(struct http_connection *connection, struct lws *wsi, const char *path)
 {
     struct server *server = connection->server;
-    int method;
-    struct bytes path = request_path(wsi, &method);
 
-    connection->exchange = exchange_new(server->loop, wsi);
+    connection->exchange = exchange_new(server->loop, wsi, path);
     server->exchange_count++;
     /* Who has shown that they may, is no stranger whose place others may have. */
     if (api_handle(server->api, wsi, path, connection->peer, connection->exchange))
@@ -217,12 +238,14 @@ static void on_health(struct control_waiter *waiter)
 static int on_request(struct lws *wsi)
 {
     struct http_connection *connection = connection_of(wsi);
+    const char *api_path;
 
     if (connection == NULL || !connection->counted)
         return -1;
     note_asked(connection);
-    if (is_for_api(connection, wsi)) {
-        start_exchange(connection, wsi);
+    api_path = find_api(connection, wsi);
+    if (api_path != NULL) {
+        start_exchange(connection, wsi, api_path);
         return 0;
     }
     if (connection->server->control != NULL && !connection->server->draining &&
@@ -232,7 +255,7 @@ static int on_request(struct lws *wsi)
         lws_rx_flow_control(wsi, 0);
         return 0;
     }
-    return reply_send(wsi, route(connection->server, wsi));
+    return answer(connection->server, wsi);
 }
 
 static int on_writable(struct lws *wsi)
@@ -244,7 +267,7 @@ static int on_writable(struct lws *wsi)
     if (connection == NULL || !connection->waiting)
         return 0;
     connection->waiting = false;
-    return reply_send(wsi, route(connection->server, wsi));
+    return answer(connection->server, wsi);
 }
 
 /* Upgrades */
@@ -259,7 +282,8 @@ static int on_upgrade_request(struct lws *wsi, const char *protocol)
     note_asked(connection);
     /* curl asks every server for h2c; the answer may ignore it (RFC 9110 section 7.8). */
     if (strcasecmp(protocol, "h2c") == 0)
-        refusal = is_for_api(connection, wsi) ? &api_upgrade_reply : route(connection->server, wsi);
+        refusal =
+            find_api(connection, wsi) != NULL ? &api_upgrade_reply : route(connection->server, wsi);
     else if (strcasecmp(protocol, "websocket") == 0)
         refusal = upgrade_check(connection->server, wsi);
     else

@@ -9,6 +9,7 @@
 #include "common/memory.h"
 #include "server/ledger_describe.h"
 #include "server/loop.h"
+#include "server/metrics.h"
 #include "server/pgclient.h"
 
 enum {
@@ -125,6 +126,7 @@ static void log_migration(const struct ledger_row *row)
 
 static void take_row(struct ledger *ledger, const struct ledger_row *row)
 {
+    metrics_migration();
     log_migration(row);
     for (struct ledger_listener *listener = ledger->listeners; listener != NULL;
          listener = listener->next)

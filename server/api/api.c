@@ -11,9 +11,11 @@
 #include "common/memory.h"
 #include "server/api/api_state.h"
 #include "server/api/hub.h"
-#include "server/loop.h"
+#include "server/metrics.h"
 #include "server/proxy/control.h"
 #include "server/request.h"
+
+enum { LAG_EVERY_MS = 1000 };
 
 #define JSON "application/json"
 
@@ -159,17 +161,19 @@ static bool wants_details(const struct api *api, struct lws *wsi)
     return wants;
 }
 
-bool api_serves(const struct api *api, struct lws *wsi, struct bytes path)
+const char *api_find(const struct api *api, struct lws *wsi, struct bytes path)
 {
     const struct endpoint *endpoint = find_endpoint(api, path);
 
-    return endpoint != NULL && (endpoint->answer != api_status || wants_details(api, wsi));
+    if (endpoint == NULL || (endpoint->answer == api_status && !wants_details(api, wsi)))
+        return NULL;
+    return endpoint->path;
 }
 
-bool api_handle(struct api *api, struct lws *wsi, struct bytes path, const char *peer,
+bool api_handle(struct api *api, struct lws *wsi, const char *path, const char *peer,
                 struct exchange *exchange)
 {
-    const struct endpoint *endpoint = find_endpoint(api, path);
+    const struct endpoint *endpoint = find_endpoint(api, bytes_of_string(path));
     const struct error *obstacle;
 
     if (!authorize(api, endpoint, wsi, peer, exchange))
@@ -182,6 +186,33 @@ bool api_handle(struct api *api, struct lws *wsi, struct bytes path, const char 
     else
         endpoint->answer(api, wsi, exchange);
     return true;
+}
+
+/* How late the loop is */
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void watch_lag(struct api *api);
+
+static void on_lag_timer(struct loop_timer *timer)
+{
+    struct api *api = lws_container_of(timer, struct api, lag_timer);
+    uint64_t now = now_us();
+
+    metrics_loop_lag(now > api->lag_due_us ? now - api->lag_due_us : 0);
+    watch_lag(api);
+}
+
+static void watch_lag(struct api *api)
+{
+    api->lag_due_us = now_us() + LAG_EVERY_MS * 1000ULL;
+    loop_timer_set(api->server->loop, &api->lag_timer, LAG_EVERY_MS);
 }
 
 /* Life */
@@ -201,6 +232,8 @@ struct api *api_new(struct server *server)
         api->reader = reader_new(server->loop, server->workers, settings);
         api->hub = hub_new(server->loop, api->reader);
     }
+    api->lag_timer.on_expired = on_lag_timer;
+    watch_lag(api);
     return api;
 }
 
@@ -220,6 +253,7 @@ void api_stop(struct api *api)
 {
     if (api == NULL)
         return;
+    loop_timer_stop(&api->lag_timer);
     reader_free(api->reader);
     hub_stop(api->hub);
 }

@@ -23,11 +23,12 @@ void api_ready(struct api *api);
 /* The server is shutting down: streams end. */
 void api_drain(struct api *api);
 
-/* Whether a GET of this path is the API's. For /api/status that depends on what the request asks
- * for: everybody may know whether Postgres is up. */
-bool api_serves(const struct api *api, struct lws *wsi, struct bytes path);
-/* Answers; true when whoever asks has shown that they may. */
-bool api_handle(struct api *api, struct lws *wsi, struct bytes path, const char *peer,
+/* The path of the endpoint that answers a GET of `path`, for as long as the program lives; NULL
+ * when it is not the API's. For /api/status that depends on what the request asks for: everybody
+ * may know whether Postgres is up. */
+const char *api_find(const struct api *api, struct lws *wsi, struct bytes path);
+/* Answers a request for such a path; true when whoever asks has shown that they may. */
+bool api_handle(struct api *api, struct lws *wsi, const char *path, const char *peer,
                 struct exchange *exchange);
 
 #endif

@@ -6,6 +6,7 @@
 #include "server/api/credentials.h"
 #include "server/api/reader.h"
 #include "server/exchange.h"
+#include "server/loop.h"
 #include "server/render/render.h"
 #include "server/server.h"
 
@@ -18,6 +19,8 @@ struct api {
     struct credentials_policy policy;
     struct credentials_guard guard;
     size_t downloads; /* archives under way */
+    struct loop_timer lag_timer;
+    uint64_t lag_due_us;
 };
 
 /* {"error": …} */

@@ -1,8 +1,38 @@
+/* GET /metrics: what is counted, and what can be looked up now. */
+#include "server/metrics.h"
+
 #include "server/api/api_state.h"
+#include "server/api/hub.h"
+
+/* Every line is ours, so their number is bounded. */
+#define TEXT_MAX ((size_t)256 * 1024)
+
+static void write_database(struct buffer *out, const struct api *api)
+{
+    const struct ledger_head *head = hub_head(api->hub);
+
+    metrics_write_gauge(out, "electric_stream_listeners", "Open live streams.",
+                        (double)hub_count(api->hub));
+    metrics_write_gauge(out, "electric_downloads", "Archives of migrations under way.",
+                        (double)api->downloads);
+    if (head != NULL)
+        metrics_write_gauge(out, "electric_ledger_seq", "Number of the newest migration read.",
+                            (double)head->seq);
+}
 
 void api_metrics(struct api *api, struct lws *wsi, struct exchange *exchange)
 {
-    (void)api;
+    const struct reply reply = {.status = 200, .type = "text/plain; version=0.0.4; charset=utf-8"};
+    struct buffer out;
+
     (void)wsi;
-    api_refuse(exchange, 404, NULL, "not here yet");
+    buffer_init(&out, TEXT_MAX);
+    metrics_write(&out);
+    metrics_write_gauge(&out, "electric_http_connections",
+                        "Connections to the HTTP port, tunnels included.",
+                        (double)api->server->http_count);
+    if (api->hub != NULL)
+        write_database(&out, api);
+    exchange_reply_body(exchange, &reply, buffer_peek(&out));
+    buffer_clear(&out);
 }
