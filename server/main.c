@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "server/drop_introspection.h"
 #include "server/options.h"
 #include "server/server.h"
 
@@ -42,7 +43,7 @@ int main(int argc, char **argv)
         return refuse(problems);
     }
     log_setup((enum log_level)settings.log_level, (enum log_format)settings.log_format, true);
-    code = server_run(&settings);
+    code = settings.drop_introspection ? drop_introspection(&settings) : server_run(&settings);
     server_settings_clear(&settings);
     return code;
 }

@@ -189,7 +189,8 @@ static const struct option_spec rows[] = {
     {.variable = "API_TOKEN",
      .type = OPTION_SECRET,
      .offset = FIELD(api_token),
-     .help = "when set, Authorization: Bearer with it opens /api and /metrics, beside the password"},
+     .help =
+         "when set, Authorization: Bearer with it opens /api and /metrics, beside the password"},
     {.flag = "relay",
      .variable = "RELAY",
      .type = OPTION_STRING,
@@ -250,9 +251,11 @@ static const struct option_spec rows[] = {
 const struct option_table server_option_table = {
     .program = "electric-proxy",
     .synopsis = "  electric-proxy\n"
-                "  electric-proxy --relay HOST:PORT\n",
+                "  electric-proxy --relay HOST:PORT\n"
+                "  electric-proxy drop-introspection\n",
     .description = "The migrations proxy: Postgres migrations through a WebSocket or a TCP port, "
-                   "with the ELECTRIC statements.",
+                   "with the ELECTRIC statements. drop-introspection removes the database that "
+                   "tools are shown which introspect as user prisma.",
     .examples = "  DATABASE_URL=postgresql://me@db/app PG_PROXY_PASSWORD=… electric-proxy\n"
                 "  ELECTRIC_TUNNEL_TOKEN=… electric-proxy --relay 127.0.0.1:5432\n",
     .rows = rows,
@@ -294,11 +297,16 @@ static void check_relay_mode(const struct server_settings *settings, FILE *compl
                  settings->pg_proxy_port);
 }
 
-static void check_proxy_mode(const struct server_settings *settings, FILE *complaints)
+static void check_database(const struct server_settings *settings, FILE *complaints)
 {
     if (!is_set(settings->database_url))
         complain(complaints, "DATABASE_URL is missing: the Postgres to migrate, for example "
                              "postgresql://user:password@host:5432/app");
+}
+
+static void check_proxy_mode(const struct server_settings *settings, FILE *complaints)
+{
+    check_database(settings, complaints);
     if (!is_set(settings->password))
         complain(complaints,
                  "PG_PROXY_PASSWORD is missing: the password that migration tools log in with");
@@ -336,6 +344,10 @@ static void derive(struct server_settings *settings, FILE *complaints)
                               &settings->tcp_port);
     settings->require_ssl_given =
         strcmp(options_source(&server_option_table, "DATABASE_REQUIRE_SSL"), "default") != 0;
+    if (settings->drop_introspection) {
+        check_database(settings, complaints);
+        return;
+    }
     if (is_set(settings->relay)) {
         (void)url_split_host_port(settings->relay, &settings->relay_host, &settings->relay_port,
                                   &error);
@@ -359,7 +371,9 @@ enum status server_settings_read(int argc, char **argv, struct server_settings *
     (void)options_read(&server_option_table, argc, argv, settings, &positional, &first);
     if (first != NULL)
         fputs(first, complaints);
-    if (positional < argc)
+    if (positional == argc - 1 && strcmp(argv[positional], "drop-introspection") == 0)
+        settings->drop_introspection = true;
+    else if (positional < argc)
         complain(complaints, "\"%s\": options begin with --", argv[positional]);
     derive(settings, complaints);
     (void)fclose(complaints);

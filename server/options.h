@@ -12,6 +12,7 @@ enum password_method { PASSWORD_SCRAM, PASSWORD_MD5 };
 enum api_auth { API_AUTH_PASSWORD, API_AUTH_NONE };
 
 struct server_settings {
+    bool drop_introspection; /* the command, instead of serving */
     /* Postgres */
     char *database_url;
     bool require_ssl;
