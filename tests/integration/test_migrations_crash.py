@@ -158,7 +158,8 @@ class CrashTest(LedgerChecks, ProgramTest):
         self.cluster = self.enterContext(Cluster(settings={
             "max_prepared_transactions": 10, "deadlock_timeout": "50ms", "fsync": "on", "full_page_writes": "on",
             "synchronous_commit": "on", "wal_writer_delay": "10s"}))
-        self.cluster.createdb(DATABASE)
+        with Session(self.cluster) as session:
+            session.value(f"CREATE DATABASE {DATABASE}")
         self.ports = free_port(), free_port()
         self.start_server()
         self.tunnel = self.start(Client(self.server.service))
