@@ -43,6 +43,8 @@ class LegacyClient(Program):
 class EndToEndTest(ProgramTest):
     """Starts the pair once a class. `url(entrance)` is a way in: "tcp", "tunnel" or "legacy"."""
 
+    server_settings = {}
+
     @classmethod
     def find_tools(cls):
         """Overridden by tests that need any; raises SkipTest, and so skips the class."""
@@ -51,7 +53,7 @@ class EndToEndTest(ProgramTest):
     def setUpClass(cls):
         cls.find_tools()
         cls.cluster = cls.enterClassContext(Cluster())
-        cls.server = cls.start_once(Server(cls.cluster.url()))
+        cls.server = cls.start_once(Server(cls.cluster.url(), **cls.server_settings))
         cls.tunnel = cls.start_once(Client(cls.server.service))
         cls.legacy = None
 

@@ -1,4 +1,4 @@
-"""Finds and installs what the end-to-end tests run: Node.js packages, the legacy CLI, JDBC, psycopg.
+"""Finds and installs what the end-to-end tests run: Node.js packages, the legacy CLI, Prisma, JDBC, psycopg.
 
     python3 -m tests.end_to_end.tools       installs all, and says what cannot be had
 
@@ -54,6 +54,11 @@ def legacy_cli():
     return _npm_project("legacy_cli")
 
 
+def prisma():
+    """A directory whose node_modules has Prisma's command line."""
+    return _npm_project("prisma")
+
+
 def _cache():
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(home, "electric-tunnel-tests")
@@ -98,7 +103,7 @@ def _npm_install(manifests, target):
 
 
 def main():
-    for name, get in (("node-postgres and postgres.js", lambda: _npm_project("node")), ("legacy CLI", legacy_cli),
+    for name, get in (("node-postgres and postgres.js", lambda: _npm_project("node")), ("legacy CLI", legacy_cli), ("Prisma", prisma),
                       ("psycopg", psycopg), ("pgJDBC", java)):
         try:
             get()
