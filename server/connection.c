@@ -210,12 +210,22 @@ static void on_client_broken(void *owner)
     on_client_closed(connection, "connection reset");
 }
 
+/* What it runs must not go on for nobody. */
+static void on_client_given_up(void *owner, const char *reason)
+{
+    struct connection *connection = owner;
+
+    connection->terminated = true;
+    on_client_closed(connection, reason);
+}
+
 static const struct stream_events client_events = {
     .on_data = on_client_data,
     .on_end = on_client_end,
     .on_drained = on_client_drained,
     .on_broken = on_client_broken,
     .on_closed = on_client_closed,
+    .on_given_up = on_client_given_up,
 };
 
 /* Upstream's events */

@@ -183,10 +183,13 @@ static void host_authenticated(void *host, bool success)
 {
     struct connection *connection = host;
 
-    if (success)
-        connection_admit(connection);
-    else
+    if (!success) {
         log_warn(&connection->log, "wrong password");
+        return;
+    }
+    connection_admit(connection);
+    if (connection->client != NULL)
+        stream_established(connection->client);
 }
 
 static void host_close(void *host, const char *reason)

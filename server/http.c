@@ -20,6 +20,7 @@
 #include "server/request.h"
 #include "server/server.h"
 #include "server/upgrade.h"
+#include "server/tunnel.h"
 #include "server/websocket.h"
 
 /* So long one may keep the place of another without asking anything. */
@@ -307,17 +308,10 @@ static int on_established(struct lws *wsi)
     if (websocket == NULL)
         return -1;
     connection->websocket = websocket;
-    if (server->relay != NULL) {
-        struct relay *relay = relay_new(server, connection->peer);
-
-        websocket_own(websocket, relay_client_events(), relay);
-        relay_start(relay, websocket_stream(websocket));
-    } else {
-        struct connection *client = connection_new(server, connection->peer, SESSION_WEBSOCKET);
-
-        websocket_own(websocket, connection_client_events(), client);
-        connection_start(client, websocket_stream(websocket));
-    }
+    if (strcmp(lws_get_protocol(wsi)->name, TUNNEL_SUBPROTOCOL) == 0)
+        tunnel_accept(server->tunnel, websocket, connection->peer);
+    else
+        server_take_client(server, connection->peer, websocket_stream(websocket));
     return 0;
 }
 

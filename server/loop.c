@@ -12,7 +12,7 @@
 
 enum {
     EVENTS_MAX = 128,
-    PROTOCOLS = 3,
+    PROTOCOLS = 4,
     HTTP_BUFFER = 4096, /* libwebsockets sees requests only */
     CONTROL_FRAME = 128,
 };
@@ -20,7 +20,7 @@ enum {
 struct loop {
     struct lws_context *context;
     struct lws_vhost *vhost;
-    struct lws_protocols protocols[PROTOCOLS]; /* HTTP, the epoll set, end */
+    struct lws_protocols protocols[PROTOCOLS]; /* HTTP, the subprotocol, the epoll set, end */
     void *user;
     int epoll_fd;
     bool stopping;
@@ -100,7 +100,9 @@ static enum status create_context(struct loop *loop, const struct loop_http *htt
     /* What a WebSocket would be read into there is never used, but allocated for each. */
     loop->protocols[0].rx_buffer_size = CONTROL_FRAME;
     loop->protocols[0].tx_packet_size = HTTP_BUFFER;
-    loop->protocols[1] = (struct lws_protocols){.name = "epoll", .callback = on_epoll_readable};
+    loop->protocols[1] = loop->protocols[0];
+    loop->protocols[1].name = http->subprotocol;
+    loop->protocols[2] = (struct lws_protocols){.name = "epoll", .callback = on_epoll_readable};
     info.protocols = loop->protocols;
     info.vhost_name = "default";
     info.alpn = "http/1.1"; /* over HTTP/2 there is no flow control */

@@ -34,6 +34,7 @@ struct loop_timer {
  * must outlive the loop, `user` comes back from loop_user(). */
 struct loop_http {
     const struct lws_protocols *protocol;
+    const char *subprotocol; /* what a WebSocket may agree on (RFC 6455 section 1.9) */
     void *user;
     unsigned header_timeout_s; /* for a whole request head */
     unsigned idle_timeout_s;   /* of a kept-alive connection */

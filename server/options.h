@@ -46,6 +46,11 @@ struct server_settings {
     unsigned long max_http;
     unsigned long auth_timeout_ms;
     unsigned long drain_timeout_ms;
+    /* Sessions that outlive their WebSocket */
+    unsigned long max_detached;
+    unsigned long session_retain_ms;
+    size_t tunnel_window;
+    size_t tunnel_memory;
     /* Log */
     int log_level;
     int log_format;

@@ -203,6 +203,7 @@ static void on_dialled(void *owner, int fd, const struct error *error)
         on_end_lost(relay);
         return;
     }
+    stream_established(relay->client);
     if (relay->client_ended)
         stream_finish(relay->upstream);
     else

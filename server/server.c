@@ -21,6 +21,9 @@
 #include "server/loop.h"
 #include "server/proxy/auth.h"
 #include "server/proxy/control.h"
+#include "server/relay.h"
+#include "server/stream.h"
+#include "server/tunnel.h"
 #include "server/websocket.h"
 #include "server/worker.h"
 
@@ -96,6 +99,27 @@ void server_check_drained(struct server *server)
         loop_stop(server->loop);
 }
 
+static void own(struct stream *stream, const struct stream_events *events, void *owner)
+{
+    stream->events = events;
+    stream->owner = owner;
+}
+
+void server_take_client(struct server *server, const char *peer, struct stream *stream)
+{
+    if (server->relay != NULL) {
+        struct relay *relay = relay_new(server, peer);
+
+        own(stream, relay_client_events(), relay);
+        relay_start(relay, stream);
+    } else {
+        struct connection *client = connection_new(server, peer, SESSION_WEBSOCKET);
+
+        own(stream, connection_client_events(), client);
+        connection_start(client, stream);
+    }
+}
+
 /* The drain */
 
 static void terminate_clients(struct server *server)
@@ -139,6 +163,7 @@ static void drain(struct runner *runner)
     struct server *server = &runner->server;
 
     server->draining = true;
+    tunnel_drain(server->tunnel);
     log_info(NULL, "shutting down; %lu connection%s to finish", server->client_count,
              server->client_count == 1 ? "" : "s");
     api_drain(server->api);
@@ -219,6 +244,7 @@ static enum status start_loop(struct runner *runner, struct error *error)
     unsigned long header_timeout_s = (server->settings->auth_timeout_ms + 999) / 1000;
     const struct loop_http http = {
         .protocol = &http_protocol,
+        .subprotocol = TUNNEL_SUBPROTOCOL,
         .user = server,
         .header_timeout_s = header_timeout_s > 0 ? (unsigned)header_timeout_s : 60,
         .idle_timeout_s = HTTP_IDLE_TIMEOUT_S,
@@ -228,6 +254,7 @@ static enum status start_loop(struct runner *runner, struct error *error)
     if (server->loop == NULL)
         return STATUS_SYSTEM;
     server->watchdog = websocket_watchdog_new(server->loop);
+    server->tunnel = tunnel_new(server);
     return STATUS_OK;
 }
 
@@ -350,7 +377,9 @@ static void stop(struct runner *runner)
     worker_pool_free(server->examiners);
     worker_pool_free(server->workers);
     websocket_watchdog_stop(server->watchdog);
+    tunnel_stop(server->tunnel);
     loop_free(server->loop);
+    tunnel_free(server->tunnel);
     api_free(server->api);
     websocket_watchdog_free(server->watchdog);
     dial_target_free(server->relay);

@@ -17,6 +17,7 @@ struct ledger;
 struct listener;
 struct loop;
 struct stream;
+struct tunnel;
 struct websocket_watchdog;
 struct worker_pool;
 
@@ -36,6 +37,7 @@ struct server {
     struct worker_pool *examiners;     /* for what burns: big SQL texts; proxy mode, else NULL */
     struct worker_pool *introspectors; /* for connecting tools that introspect; likewise */
     struct websocket_watchdog *watchdog;
+    struct tunnel *tunnel;
     struct dial_target *relay; /* relay mode, else NULL */
     struct control *control;   /* proxy mode, else NULL */
     struct api *api;
@@ -58,6 +60,8 @@ int server_run(const struct server_settings *settings);
 /* A client has come in at `entrance`; sets the stream's owner through the functions given, since
  * a WebSocket exists before its owner does. */
 bool server_has_room(const struct server *server);
+/* Serves a client that has come through the tunnel: gives `stream` its owner. */
+void server_take_client(struct server *server, const char *peer, struct stream *stream);
 void server_client_add(struct server *server, struct server_client *client);
 void server_client_remove(struct server *server, struct server_client *client);
 /* Something has come to its end: a draining server with nothing left to do ends. */

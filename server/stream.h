@@ -1,5 +1,5 @@
 /* A byte stream to a peer, whatever carries it: a TCP or TLS socket (channel.c), a WebSocket
- * (websocket.c), later a numbered stream that outlives its WebSocket.
+ * (websocket.c), a session that outlives its WebSockets (tunnel_session.c).
  *
  * The owner hands in events; the carrier offers operations. Everything happens on the loop thread.
  * A carrier never calls an event from inside one of its operations, except on_data's caller, so an
@@ -30,6 +30,9 @@ struct stream_events {
     /* The stream is gone, with `reason` for the log; the last event, not given after
      * stream_close(). */
     void (*on_closed)(void *owner, const char *reason);
+    /* Instead of on_closed: the peer has been away for longer than it is waited for. May be NULL.
+     */
+    void (*on_given_up)(void *owner, const char *reason);
 };
 
 /* How our direction ends; what the peer is told of it depends on the carrier. */
@@ -45,6 +48,7 @@ struct stream_ops {
     void (*pause)(struct stream *stream, bool paused);
     void (*finish)(struct stream *stream, enum stream_end end, const char *reason);
     void (*close)(struct stream *stream);
+    void (*established)(struct stream *stream); /* may be NULL */
 };
 
 /* First member of every carrier. */
@@ -90,6 +94,13 @@ static inline void stream_finish_because(struct stream *stream, enum stream_end 
 static inline void stream_close(struct stream *stream)
 {
     stream->ops->close(stream);
+}
+
+/* The peer has authenticated: worth waiting for, where a carrier can lose and find it again. */
+static inline void stream_established(struct stream *stream)
+{
+    if (stream->ops->established != NULL)
+        stream->ops->established(stream);
 }
 
 /* A read is up to 256 KiB long, so what a source still gives after the mark is several times the

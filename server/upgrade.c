@@ -10,6 +10,7 @@
 #include "server/reply.h"
 #include "server/request.h"
 #include "server/server.h"
+#include "server/tunnel.h"
 
 /* Longer values make libwebsockets drop the connection. */
 enum { KEY_MAX = 127, CONNECTION_MAX = 126, PROTOCOL_MAX = 126, EXTENSIONS_MAX = 250 };
@@ -79,6 +80,15 @@ static bool is_well_formed(struct lws *wsi)
     return ok;
 }
 
+static bool offers_tunnel(struct lws *wsi)
+{
+    char *offered = request_header(wsi, WSI_TOKEN_PROTOCOL);
+    bool ok = offered != NULL && has_token(offered, TUNNEL_SUBPROTOCOL);
+
+    free(offered);
+    return ok;
+}
+
 static bool is_version_13(struct lws *wsi)
 {
     char *version = request_header(wsi, WSI_TOKEN_VERSION);
@@ -135,12 +145,13 @@ const struct reply *upgrade_check(const struct server *server, struct lws *wsi)
         return &malformed;
     if (!is_allowed_origin(server, wsi))
         return &foreign_origin;
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0)
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 && !offers_tunnel(wsi))
         return &unknown_protocol;
-    /* In proxy mode the session says these, in Postgres's words. */
-    if (server->relay != NULL && server->draining)
+    /* In proxy mode the session says these, in Postgres's words; and a session that can be resumed
+     * in its own. */
+    if (server->relay != NULL && server->draining && !offers_tunnel(wsi))
         return &draining;
-    if (server->relay != NULL && !server_has_room(server))
+    if (server->relay != NULL && !server_has_room(server) && !offers_tunnel(wsi))
         return &full;
     return check_token(server, wsi);
 }

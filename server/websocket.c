@@ -69,12 +69,9 @@ static size_t write_now(struct websocket *websocket, struct bytes header, struct
     return 0;
 }
 
-void websocket_write_frame(struct websocket *websocket, enum frame_opcode opcode,
-                           struct bytes payload)
+/* A frame, its header in front of its payload in `header` already. */
+static void write_parts(struct websocket *websocket, struct bytes header, struct bytes payload)
 {
-    uint8_t header_bytes[FRAME_HEADER_MAX];
-    struct bytes header =
-        bytes_of(header_bytes, frame_encode_header(header_bytes, opcode, payload.len, NULL));
     size_t taken = 0;
 
     if (websocket->failed)
@@ -89,6 +86,31 @@ void websocket_write_frame(struct websocket *websocket, enum frame_opcode opcode
             !buffer_append(&websocket->queue, payload_left))
             websocket_hang_up(websocket, "peer reads too slowly");
     }
+}
+
+void websocket_write_frame(struct websocket *websocket, enum frame_opcode opcode,
+                           struct bytes payload)
+{
+    uint8_t header[FRAME_HEADER_MAX];
+    size_t len = frame_encode_header(header, opcode, payload.len, NULL);
+
+    write_parts(websocket, bytes_of(header, len), payload);
+}
+
+void websocket_send_message(struct websocket *websocket, struct bytes head, struct bytes payload)
+{
+    uint8_t bytes[FRAME_HEADER_MAX + WEBSOCKET_HEAD_MAX];
+    size_t len;
+
+    assert(head.len <= WEBSOCKET_HEAD_MAX);
+    if (websocket->finishing || websocket->close_sent)
+        return;
+    len = frame_encode_header(bytes, FRAME_BINARY, head.len + payload.len, NULL);
+    memcpy(bytes + len, head.data, head.len);
+    write_parts(websocket, bytes_of(bytes, len + head.len), payload);
+    if (buffer_len(&websocket->queue) > 0)
+        websocket->above_high = true;
+    update_interest(websocket);
 }
 
 static void websocket_send(struct stream *stream, struct bytes data)
@@ -214,12 +236,20 @@ static void collect(struct websocket *websocket, struct bytes *run, struct bytes
     *run = piece;
 }
 
+static void give_piece(struct websocket *websocket, const struct frame_event *event)
+{
+    if (!websocket->close_sent && !websocket->closed && !websocket->failed)
+        websocket->on_piece(websocket->stream.owner, event->payload, event->final);
+}
+
 static void on_event(struct websocket *websocket, const struct frame_event *event,
                      struct bytes *run)
 {
     switch (event->type) {
     case FRAME_EVENT_DATA:
-        if (event->message == FRAME_BINARY)
+        if (event->message == FRAME_BINARY && websocket->on_piece != NULL)
+            give_piece(websocket, event);
+        else if (event->message == FRAME_BINARY)
             collect(websocket, run, event->payload);
         else
             refuse(websocket, FRAME_CLOSE_UNSUPPORTED, "only binary messages carry Postgres bytes");
@@ -383,6 +413,16 @@ void websocket_own(struct websocket *websocket, const struct stream_events *even
 {
     websocket->stream.events = events;
     websocket->stream.owner = owner;
+}
+
+void websocket_carry_messages(struct websocket *websocket, websocket_piece *on_piece)
+{
+    websocket->on_piece = on_piece;
+}
+
+void websocket_carry_bytes(struct websocket *websocket)
+{
+    websocket->on_piece = NULL;
 }
 
 struct stream *websocket_stream(struct websocket *websocket)

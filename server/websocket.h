@@ -29,6 +29,17 @@ struct websocket *websocket_new(struct loop *loop, struct websocket_watchdog *wa
 void websocket_own(struct websocket *websocket, const struct stream_events *events, void *owner);
 struct stream *websocket_stream(struct websocket *websocket);
 
+/* For a protocol on top whose messages matter: each piece of a binary message is given to the
+ * owner by `on_piece` instead of on_data, borrowed for the call; `last` ends its message. */
+typedef void websocket_piece(void *owner, struct bytes piece, bool last);
+void websocket_carry_messages(struct websocket *websocket, websocket_piece *on_piece);
+/* Back to bytes, from inside on_piece too. */
+void websocket_carry_bytes(struct websocket *websocket);
+/* One message of two parts, at most WEBSOCKET_HEAD_MAX bytes in `head`. What the peer does not take
+ * now is copied; on_drained follows once all is sent. */
+#define WEBSOCKET_HEAD_MAX 2048
+void websocket_send_message(struct websocket *websocket, struct bytes head, struct bytes payload);
+
 /* libwebsockets closes the connection (LWS_CALLBACK_CLOSED), because it was asked to or because the
  * socket failed. `websocket` is not to be used any more. */
 void websocket_gone(struct websocket *websocket);

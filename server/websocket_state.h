@@ -15,6 +15,7 @@ struct websocket {
     struct websocket *next, *previous; /* the watchdog's list */
     struct lws *wsi;
     struct frame_decoder decoder;
+    websocket_piece *on_piece; /* NULL: boundaries of messages mean nothing */
     struct buffer queue; /* frames, the first perhaps half sent */
     const char *reason;  /* of the end, a literal */
     char *end_reason;    /* what our Close says */

@@ -1,0 +1,238 @@
+/* One WebSocket of the tunnel: its first message says whose it is. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/tunnel/tunnel_auth.h"
+#include "server/connection.h"
+#include "server/server.h"
+#include "server/tunnel_state.h"
+
+enum {
+    WAITING_MAX = 64, /* connections that a client has made ahead of need … */
+    PREWARMED_MS = 10 * 60 * 1000,
+    RETRY_AFTER_S = 1,
+};
+
+static void free_attachment(struct attachment *attachment)
+{
+    loop_timer_stop(&attachment->patience);
+    tunnel_decoder_clear(&attachment->decoder);
+    LIST_REMOVE(attachment, link);
+    free(attachment);
+}
+
+static void stop_waiting(struct attachment *attachment)
+{
+    if (attachment->waiting)
+        attachment->tunnel->waiting--;
+    attachment->waiting = false;
+    loop_timer_stop(&attachment->patience);
+}
+
+void attachment_stop(struct attachment *attachment)
+{
+    stop_waiting(attachment);
+    attachment->over = true;
+}
+
+static void close_because(struct attachment *attachment, enum stream_end end, const char *reason)
+{
+    attachment->over = true;
+    stream_finish_because(websocket_stream(attachment->websocket), end, reason);
+}
+
+void attachment_leave(struct attachment *attachment)
+{
+    attachment->session = NULL;
+    close_because(attachment, STREAM_END_NORMAL, "");
+}
+
+bool attachment_has_room(const struct attachment *attachment)
+{
+    return !attachment->over && stream_queued(websocket_stream(attachment->websocket)) == 0;
+}
+
+void attachment_send(struct attachment *attachment, const struct endpoint_output *output)
+{
+    websocket_send_message(attachment->websocket, bytes_of(output->head, output->head_len),
+                           output->payload);
+}
+
+void attachment_answer(struct attachment *attachment, const struct tunnel_frame *frame)
+{
+    uint8_t bytes[TUNNEL_CONTROL_MAX];
+
+    websocket_send_message(attachment->websocket,
+                           bytes_of(bytes, tunnel_frame_encode(frame, bytes)), bytes_of(NULL, 0));
+    close_because(attachment, STREAM_END_NORMAL, tunnel_frame_name(frame->type));
+}
+
+static void refuse(struct attachment *attachment, enum tunnel_refusal reason)
+{
+    const struct tunnel_frame frame = {
+        .type = TUNNEL_REFUSED,
+        .refused = {.reason = (uint16_t)reason,
+                    .retry_after_s = RETRY_AFTER_S,
+                    .text = bytes_of_string(tunnel_refusal_text(reason))},
+    };
+
+    log_debug(NULL, "%s: tunnel refused: %s", attachment->peer, tunnel_refusal_text(reason));
+    attachment_answer(attachment, &frame);
+}
+
+static void open_session(struct attachment *attachment, const struct tunnel_open *open)
+{
+    enum tunnel_refusal refusal = tunnel_session_open(attachment, open);
+
+    if (refusal != TUNNEL_REFUSAL_NONE)
+        refuse(attachment, refusal);
+}
+
+static void resume_session(struct attachment *attachment, const struct tunnel_resume *resume)
+{
+    struct tunnel *tunnel = attachment->tunnel;
+    struct registry_answer answer =
+        registry_resume(tunnel->registry, resume, tunnel->settings.instance);
+    struct tunnel_frame reset = {.type = TUNNEL_RESET};
+    enum tunnel_refusal refusal;
+
+    switch (answer.verdict) {
+    case REGISTRY_LIVE:
+        refusal = tunnel_session_resume(registry_session(answer.entry), attachment, resume);
+        if (refusal != TUNNEL_REFUSAL_NONE)
+            refuse(attachment, refusal);
+        break;
+    case REGISTRY_GONE:
+        reset.reset = answer.reset;
+        attachment_answer(attachment, &reset);
+        break;
+    case REGISTRY_REFUSED:
+        refuse(attachment, answer.refusal);
+        break;
+    case REGISTRY_ELSEWHERE:
+        refuse(attachment, TUNNEL_REFUSAL_NOT_HERE);
+        break;
+    }
+}
+
+static void on_first_frame(struct attachment *attachment, const struct tunnel_frame *frame)
+{
+    stop_waiting(attachment);
+    if (frame->type == TUNNEL_OPEN)
+        open_session(attachment, &frame->open);
+    else if (frame->type == TUNNEL_RESUME)
+        resume_session(attachment, &frame->resume);
+    else
+        refuse(attachment, TUNNEL_REFUSAL_MALFORMED);
+}
+
+static void decode(struct attachment *attachment, struct bytes piece, bool last)
+{
+    struct tunnel_frame frame;
+    struct error error;
+    enum status status;
+
+    while (!attachment->over && (status = tunnel_decode(&attachment->decoder, &piece, last, &frame,
+                                                        &error)) != STATUS_MORE) {
+        if (status == STATUS_OK && attachment->waiting)
+            on_first_frame(attachment, &frame);
+        else if (status == STATUS_OK)
+            tunnel_session_frame(attachment->session, &frame);
+        else if (attachment->waiting)
+            refuse(attachment, TUNNEL_REFUSAL_MALFORMED);
+        else
+            tunnel_session_malformed(attachment->session, &error);
+        if (status != STATUS_OK)
+            break;
+    }
+}
+
+/* The client does without the protocol: from here on the WebSocket carries bytes. */
+static void become_raw(struct attachment *attachment, struct bytes piece)
+{
+    struct server *server = attachment->tunnel->server;
+    struct stream *stream = websocket_stream(attachment->websocket);
+
+    stop_waiting(attachment);
+    websocket_carry_bytes(attachment->websocket);
+    server_take_client(server, attachment->peer, stream);
+    free_attachment(attachment);
+    stream->events->on_data(stream->owner, piece);
+}
+
+static void on_piece(void *owner, struct bytes piece, bool last)
+{
+    struct attachment *attachment = owner;
+
+    if (attachment->over)
+        return;
+    if (attachment->waiting && piece.len > 0 && piece.data[0] == 0 &&
+        !tunnel_decoder_is_inside(&attachment->decoder)) {
+        become_raw(attachment, piece);
+        return;
+    }
+    if (attachment->session != NULL)
+        tunnel_session_heard(attachment->session);
+    decode(attachment, piece, last);
+}
+
+static void on_end(void *owner)
+{
+    struct attachment *attachment = owner;
+
+    attachment->over = true;
+}
+
+static void on_drained(void *owner)
+{
+    struct attachment *attachment = owner;
+
+    if (attachment->session != NULL)
+        tunnel_session_drained(attachment->session);
+}
+
+static void on_closed(void *owner, const char *reason)
+{
+    struct attachment *attachment = owner;
+    struct tunnel_session *session = attachment->session;
+
+    log_debug(NULL, "%s: attachment closed: %s", attachment->peer, reason);
+    stop_waiting(attachment);
+    free_attachment(attachment);
+    if (session != NULL)
+        tunnel_session_detached(session);
+}
+
+static void on_impatience(struct loop_timer *timer)
+{
+    struct attachment *attachment = lws_container_of(timer, struct attachment, patience);
+
+    stop_waiting(attachment);
+    close_because(attachment, STREAM_END_NORMAL, "nothing came");
+}
+
+void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket, const char *peer)
+{
+    static const struct stream_events events = {
+        .on_end = on_end,
+        .on_drained = on_drained,
+        .on_closed = on_closed,
+    };
+    struct attachment *attachment = mem_new(sizeof(*attachment));
+
+    attachment->tunnel = tunnel;
+    attachment->websocket = websocket;
+    (void)snprintf(attachment->peer, sizeof(attachment->peer), "%s", peer);
+    tunnel_decoder_init(&attachment->decoder, TUNNEL_MESSAGES, tunnel->settings.max_frame);
+    attachment->patience.on_expired = on_impatience;
+    loop_timer_set(tunnel->server->loop, &attachment->patience,
+                   tunnel->waiting < WAITING_MAX ? PREWARMED_MS
+                                                 : tunnel->server->settings->auth_timeout_ms);
+    attachment->waiting = true;
+    tunnel->waiting++;
+    LIST_INSERT_HEAD(&tunnel->attachments, attachment, link);
+    websocket_carry_messages(websocket, on_piece);
+    websocket_own(websocket, &events, attachment);
+}

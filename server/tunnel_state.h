@@ -1,0 +1,103 @@
+/* The inside of the tunnel, shared by tunnel.c (all sessions), tunnel_attachment.c (one WebSocket)
+ * and tunnel_session.c (one session). */
+#ifndef SERVER_TUNNEL_STATE_H
+#define SERVER_TUNNEL_STATE_H
+
+#include "common/buffer.h"
+#include "common/tunnel/endpoint.h"
+#include "common/tunnel/registry.h"
+#include "common/tunnel/tunnel_decoder.h"
+#include "server/listener.h"
+#include "server/loop.h"
+#include "server/stream.h"
+#include "server/tunnel.h"
+#include "server/websocket.h"
+
+#include <sys/queue.h>
+
+struct attachment;
+struct tunnel_session;
+
+LIST_HEAD(attachments, attachment);
+LIST_HEAD(tunnel_sessions, tunnel_session);
+
+struct tunnel {
+    struct server *server;
+    struct budget budget;
+    struct endpoint_settings settings;
+    struct registry *registry;
+    struct attachments attachments;
+    struct tunnel_sessions sessions;
+    unsigned waiting; /* attachments without a first message */
+    struct loop_timer sweep;
+};
+
+/* Monotonic milliseconds, as the endpoints count them. */
+int64_t tunnel_now(void);
+/* Sees to it that tombstones are removed in time. */
+void tunnel_plan_sweep(struct tunnel *tunnel);
+
+/* One WebSocket. */
+struct attachment {
+    LIST_ENTRY(attachment) link;
+    struct tunnel *tunnel;
+    struct websocket *websocket;
+    char peer[PEER_NAME_MAX];
+    struct tunnel_decoder decoder;
+    struct loop_timer patience;     /* for the first message */
+    struct tunnel_session *session; /* NULL: none yet, or left */
+    uint32_t number;                /* the endpoint's */
+    bool waiting;                   /* no message has come */
+    bool over;                      /* what else comes is thrown away */
+};
+
+/* Nothing of it is of interest any more. */
+void attachment_stop(struct attachment *attachment);
+/* Sends a frame of no session, then closes. */
+void attachment_answer(struct attachment *attachment, const struct tunnel_frame *frame);
+/* The session does not use it any more: closes it once all is sent. */
+void attachment_leave(struct attachment *attachment);
+/* Whether a message can be sent at once. */
+bool attachment_has_room(const struct attachment *attachment);
+void attachment_send(struct attachment *attachment, const struct endpoint_output *output);
+
+/* One session. */
+struct tunnel_session {
+    struct stream stream; /* first; the owner's end */
+    LIST_ENTRY(tunnel_session) link;
+    struct tunnel *tunnel;
+    struct endpoint *endpoint;
+    struct registry_entry *entry;
+    struct attachment *attachment; /* NULL while detached */
+    struct buffer pending;         /* of the owner, for which the ring has no place */
+    struct loop_timer timer;
+    unsigned depth; /* of calls into the endpoint or the owner */
+    bool established;
+    bool paused;    /* the owner takes nothing */
+    bool full;      /* the owner was told so, by `queued` */
+    bool finishing; /* the owner's direction has ended */
+    bool ended;     /* … and the endpoint knows */
+    bool told_end;  /* the owner knows that the client's has */
+    bool orphan;    /* the owner is gone; what it sent still goes out */
+    int64_t orphan_until;
+};
+
+/* OPEN came: a session with an owner, as if a client had connected, or why not. */
+enum tunnel_refusal tunnel_session_open(struct attachment *attachment,
+                                        const struct tunnel_open *open);
+/* RESUME for this session came on `attachment`. */
+enum tunnel_refusal tunnel_session_resume(struct tunnel_session *session,
+                                          struct attachment *attachment,
+                                          const struct tunnel_resume *resume);
+/* Something came on its attachment. */
+void tunnel_session_frame(struct tunnel_session *session, const struct tunnel_frame *frame);
+void tunnel_session_malformed(struct tunnel_session *session, const struct error *error);
+void tunnel_session_heard(struct tunnel_session *session);
+/* The attachment has room again, or is gone. */
+void tunnel_session_drained(struct tunnel_session *session);
+void tunnel_session_detached(struct tunnel_session *session);
+/* Ends it from our side. */
+void tunnel_session_end(struct tunnel_session *session, enum tunnel_end reason);
+void tunnel_session_free(struct tunnel_session *session);
+
+#endif
