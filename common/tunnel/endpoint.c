@@ -174,7 +174,7 @@ void endpoint_cancel(struct endpoint *endpoint, const struct tunnel_cancel *canc
 void endpoint_txn(struct endpoint *endpoint, uint64_t xid)
 {
     endpoint->txn = (struct tunnel_txn){.xid = xid, .offset = endpoint->out.ring.end};
-    endpoint->txn_pending = true;
+    endpoint->txn_pending = xid != 0;
 }
 
 void endpoint_established(struct endpoint *endpoint)

@@ -130,8 +130,9 @@ int64_t endpoint_deadline(const struct endpoint *endpoint, int64_t now);
 /* ENDPOINT_DEAD or ENDPOINT_NOTHING. */
 enum endpoint_event endpoint_timer(struct endpoint *endpoint, int64_t now);
 
-/* The source. Reserve and commit as ring_reserve(). No place: pause it, ask again after the next
- * call that changes something. */
+/* The source. Reserve and commit as ring_reserve(): want more than a little only after a read that
+ * filled what was given, since what is wanted is allocated. No place: pause the source, and ask
+ * again after the next call that changes something. */
 uint8_t *endpoint_source_reserve(struct endpoint *endpoint, int64_t now, size_t want, size_t *len);
 void endpoint_source_commit(struct endpoint *endpoint, size_t count);
 void endpoint_source_end(struct endpoint *endpoint);
@@ -155,7 +156,7 @@ void endpoint_move(struct endpoint *endpoint, uint16_t within_s);
 /* Client: hands a CancelRequest to the server; best effort, as with Postgres itself. */
 void endpoint_cancel(struct endpoint *endpoint, const struct tunnel_cancel *cancel);
 /* Server: a COMMIT of this transaction is about to be sent; all replies before its own are in the
- * source. Told again on each new attachment. */
+ * source. Told again on each new attachment; 0: not any more. */
 void endpoint_txn(struct endpoint *endpoint, uint64_t xid);
 /* Server: the client is past authentication, so the session is worth `retain`. */
 void endpoint_established(struct endpoint *endpoint);

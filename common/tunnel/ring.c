@@ -52,11 +52,9 @@ static void resize(struct ring *ring, size_t size)
     uint8_t *memory = mem_resize(NULL, size);
     size_t copied = 0;
 
-    while (copied < ring_len(ring)) {
-        struct bytes piece = ring_peek(ring, ring->base + copied);
+    for (struct bytes piece; (piece = ring_peek(ring, ring->base + copied)).len > 0;
+         copied += piece.len)
         memcpy(memory + copied, piece.data, piece.len);
-        copied += piece.len;
-    }
     release(ring);
     ring->memory = memory;
     ring->size = size;
@@ -123,7 +121,7 @@ void ring_pass(struct ring *ring, size_t count)
 struct bytes ring_peek(const struct ring *ring, uint64_t offset)
 {
     assert(offset >= ring->base && offset <= ring->end);
-    if (offset == ring->end)
+    if (offset == ring->end || ring->memory == NULL)
         return bytes_of(NULL, 0);
     return bytes_first(bytes_of(ring->memory + position(ring, offset), until_wrap(ring, offset)),
                        (size_t)(ring->end - offset));

@@ -132,21 +132,6 @@ void client_decode(struct world *world, struct link *link, struct bytes in, bool
         world_fail(world, "the client could not decode what the server sent");
 }
 
-static void client_lost(struct world *world, struct link *link)
-{
-    link_close_client(world, link);
-}
-
-/* A piece of a message, or all of it. */
-static size_t piece_of(struct world *world, const struct message *message)
-{
-    size_t left = message->len - message->done;
-
-    return world->healed || random_chance(&world->random, 50)
-               ? left
-               : random_below(&world->random, left + 1);
-}
-
 bool client_receive(struct world *world, struct link *link)
 {
     struct message *message = pipe_due(&link->down, world->now);
@@ -156,14 +141,14 @@ bool client_receive(struct world *world, struct link *link)
     if (message == NULL) {
         if (link->down.first != NULL || link->down.end_at > world->now)
             return false;
-        client_lost(world, link);
+        link_close_client(world, link);
         return true;
     }
     if (link->kind == LINK_HTTP) {
         http_client_receive(world, link, message);
         return true;
     }
-    size_t count = piece_of(world, message);
+    size_t count = link_piece(world, message);
     struct bytes piece = bytes_of(message->bytes + message->done, count);
     bool ends = message->done + count == message->len;
     client_decode(world, link, piece, ends && !message->cut);

@@ -37,6 +37,13 @@ static uint64_t number(const char *text)
     return value;
 }
 
+static double default_seconds(void)
+{
+    const char *text = getenv("SIMULATION_SECONDS");
+
+    return text == NULL ? 5 : (double)number(text);
+}
+
 static double seconds_now(void)
 {
     struct timespec time;
@@ -88,8 +95,10 @@ int main(int argc, char **argv)
             return option == 'h' ? 0 : 2;
         }
     }
+    if (limit < 0 && runs != UINT64_MAX)
+        limit = 0;
     if (limit < 0)
-        limit = runs == UINT64_MAX ? 5 : 0;
+        limit = default_seconds();
 
     double began = seconds_now();
     printf("seed %" PRIu64 "\n", seed);

@@ -2,7 +2,6 @@
 #include "tests/simulation/world.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/memory.h"
 
@@ -89,17 +88,28 @@ struct snapshot {
 static struct snapshot snapshot_of(const struct world *world, const struct session *session)
 {
     const struct endpoint *endpoint = session->party.endpoint;
-    struct snapshot snapshot;
+    uint32_t attachment = endpoint_attachment(endpoint);
 
-    memset(&snapshot, 0, sizeof snapshot);
-    snapshot.state = endpoint_state(endpoint);
-    snapshot.attachment = endpoint_attachment(endpoint);
-    snapshot.attempt = endpoint_attempt(endpoint);
-    snapshot.sink = endpoint_sink_offset(endpoint);
-    snapshot.deadline = endpoint_deadline(endpoint, world->now);
-    snapshot.has_output = endpoint_has_output(endpoint, world->now, snapshot.attachment);
-    snapshot.counts = endpoint_counts(endpoint);
-    return snapshot;
+    return (struct snapshot){
+        .state = endpoint_state(endpoint),
+        .attachment = attachment,
+        .attempt = endpoint_attempt(endpoint),
+        .sink = endpoint_sink_offset(endpoint),
+        .deadline = endpoint_deadline(endpoint, world->now),
+        .has_output = endpoint_has_output(endpoint, world->now, attachment),
+        .counts = endpoint_counts(endpoint),
+    };
+}
+
+static bool snapshot_equal(const struct snapshot *a, const struct snapshot *b)
+{
+    return a->state == b->state && a->attachment == b->attachment && a->attempt == b->attempt &&
+           a->sink == b->sink && a->deadline == b->deadline && a->has_output == b->has_output &&
+           a->counts.attachments == b->counts.attachments &&
+           a->counts.bytes_sent == b->counts.bytes_sent &&
+           a->counts.bytes_resent == b->counts.bytes_resent &&
+           a->counts.bytes_received == b->counts.bytes_received &&
+           a->counts.ring == b->counts.ring && a->counts.queue == b->counts.queue;
 }
 
 static void resume_live(struct world *world, struct link *link, struct session *session,
@@ -111,7 +121,7 @@ static void resume_live(struct world *world, struct link *link, struct session *
 
     if (refusal != TUNNEL_REFUSAL_NONE) {
         struct snapshot after = snapshot_of(world, session);
-        if (memcmp(&before, &after, sizeof before) != 0)
+        if (!snapshot_equal(&before, &after))
             world_fail(world, "a refused RESUME has changed something");
         refuse(world, link, refusal);
         return;
@@ -233,11 +243,8 @@ bool server_receive(struct world *world, struct link *link)
         http_server_receive(world, link, message);
         return true;
     }
-    size_t left = message->len - message->done;
-    size_t count = world->healed || random_chance(&world->random, 50)
-                       ? left
-                       : random_below(&world->random, left + 1);
-    bool ends = count == left;
+    size_t count = link_piece(world, message);
+    bool ends = message->done + count == message->len;
     server_decode(world, link, bytes_of(message->bytes + message->done, count),
                   ends && !message->cut);
     message->done += count;

@@ -23,6 +23,15 @@ int64_t link_delay(struct world *world)
     return random_between(&world->random, 0, 3000);
 }
 
+size_t link_piece(struct world *world, const struct message *message)
+{
+    size_t left = message->len - message->done;
+
+    return world->healed || random_chance(&world->random, 50)
+               ? left
+               : random_below(&world->random, left + 1);
+}
+
 struct link *link_new(struct world *world, enum link_kind kind)
 {
     enum tunnel_framing framing = kind == LINK_HTTP ? TUNNEL_LENGTHS : TUNNEL_MESSAGES;
@@ -399,7 +408,7 @@ static struct endpoint_settings random_settings(struct random *random, struct bu
         .budget = budget,
         .window = random_window(random),
         .max_frame = TUNNEL_FRAME_MIN + (uint32_t)random_below(random, 3000),
-        .ring_max = 1 + random_below(random, 6000),
+        .ring_max = 32 + random_below(random, 6000),
         .instance = 1 + random_next(random) / 2,
         .retain_s = 65535,
         .ping_s = (uint16_t)random_between(random, 1, 20),

@@ -125,6 +125,8 @@ void party_take_fresh(struct party *party);
 void party_consume(struct party *party);
 void party_check(struct party *party);
 
+/* How much of a message is delivered now: a piece, or all that is left. */
+size_t link_piece(struct world *world, const struct message *message);
 /* How long a message is under way. */
 int64_t link_delay(struct world *world);
 struct link *link_new(struct world *world, enum link_kind kind);
