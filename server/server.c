@@ -303,6 +303,7 @@ static void on_prepared(void *owner)
     if (server->settings->capture)
         server->ledger = ledger_new(server->loop, server->workers, server->settings);
     api_ready(server->api);
+    tunnel_prepare(server->tunnel);
     log_info(NULL, "ready");
 }
 
@@ -371,13 +372,13 @@ static void stop(struct runner *runner)
     control_free(server->control);
     server->control = NULL;
     api_stop(server->api);
+    tunnel_stop(server->tunnel);
     ledger_free(server->ledger);
     server->ledger = NULL;
     worker_pool_free(server->introspectors);
     worker_pool_free(server->examiners);
     worker_pool_free(server->workers);
     websocket_watchdog_stop(server->watchdog);
-    tunnel_stop(server->tunnel);
     loop_free(server->loop);
     tunnel_free(server->tunnel);
     api_free(server->api);

@@ -91,6 +91,11 @@ struct tunnel *tunnel_new(struct server *server)
     return tunnel;
 }
 
+void tunnel_prepare(struct tunnel *tunnel)
+{
+    tunnel->peers = tunnel_peers_new(tunnel->server, tunnel->settings.instance);
+}
+
 void tunnel_stop(struct tunnel *tunnel)
 {
     struct attachment *attachment;
@@ -102,6 +107,8 @@ void tunnel_stop(struct tunnel *tunnel)
     attachment_stop(attachment);
     while (!LIST_EMPTY(&tunnel->sessions))
         tunnel_session_free(LIST_FIRST(&tunnel->sessions));
+    tunnel_peers_free(tunnel->peers);
+    tunnel->peers = NULL;
 }
 
 void tunnel_free(struct tunnel *tunnel)

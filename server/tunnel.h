@@ -18,6 +18,8 @@ struct tunnel *tunnel_new(struct server *server);
 void tunnel_stop(struct tunnel *tunnel);
 /* Once all WebSockets are gone, with the loop; NULL-safe. */
 void tunnel_free(struct tunnel *tunnel);
+/* The database can be reached, if there is one: it knows which other servers live. */
+void tunnel_prepare(struct tunnel *tunnel);
 /* No session is opened from now on; those that live may be resumed. */
 void tunnel_drain(struct tunnel *tunnel);
 

@@ -27,6 +27,8 @@ static void stop_waiting(struct attachment *attachment)
 {
     if (attachment->waiting)
         attachment->tunnel->waiting--;
+    if (attachment->question.waiting)
+        tunnel_peers_forget(attachment->tunnel->peers, &attachment->question);
     attachment->waiting = false;
     loop_timer_stop(&attachment->patience);
 }
@@ -90,6 +92,32 @@ static void open_session(struct attachment *attachment, const struct tunnel_open
         refuse(attachment, refusal);
 }
 
+static void on_peer_answer(struct peer_question *question, bool lives)
+{
+    static const struct tunnel_frame lost = {
+        .type = TUNNEL_RESET,
+        .reset = {.reason = TUNNEL_END_LOST, .outcome = TUNNEL_OUTCOME_UNKNOWN},
+    };
+    struct attachment *attachment = lws_container_of(question, struct attachment, question);
+
+    if (lives)
+        refuse(attachment, TUNNEL_REFUSAL_NOT_HERE);
+    else
+        attachment_answer(attachment, &lost);
+}
+
+/* The session of another server. */
+static void ask_peers(struct attachment *attachment, uint64_t instance)
+{
+    if (attachment->tunnel->peers == NULL) {
+        refuse(attachment, TUNNEL_REFUSAL_NOT_HERE);
+        return;
+    }
+    attachment->question =
+        (struct peer_question){.instance = instance, .on_answer = on_peer_answer};
+    tunnel_peers_ask(attachment->tunnel->peers, &attachment->question);
+}
+
 static void resume_session(struct attachment *attachment, const struct tunnel_resume *resume)
 {
     struct tunnel *tunnel = attachment->tunnel;
@@ -112,7 +140,7 @@ static void resume_session(struct attachment *attachment, const struct tunnel_re
         refuse(attachment, answer.refusal);
         break;
     case REGISTRY_ELSEWHERE:
-        refuse(attachment, TUNNEL_REFUSAL_NOT_HERE);
+        ask_peers(attachment, resume->instance);
         break;
     }
 }
@@ -138,10 +166,10 @@ static void decode(struct attachment *attachment, struct bytes piece, bool last)
                                                         &error)) != STATUS_MORE) {
         if (status == STATUS_OK && attachment->waiting)
             on_first_frame(attachment, &frame);
+        else if (attachment->waiting || attachment->session == NULL)
+            refuse(attachment, TUNNEL_REFUSAL_MALFORMED); /* nothing may follow a RESUME */
         else if (status == STATUS_OK)
             tunnel_session_frame(attachment->session, &frame);
-        else if (attachment->waiting)
-            refuse(attachment, TUNNEL_REFUSAL_MALFORMED);
         else
             tunnel_session_malformed(attachment->session, &error);
         if (status != STATUS_OK)

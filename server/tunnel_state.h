@@ -11,6 +11,7 @@
 #include "server/loop.h"
 #include "server/stream.h"
 #include "server/tunnel.h"
+#include "server/tunnel_peers.h"
 #include "server/websocket.h"
 
 #include <sys/queue.h>
@@ -26,6 +27,7 @@ struct tunnel {
     struct budget budget;
     struct endpoint_settings settings;
     struct registry *registry;
+    struct tunnel_peers *peers; /* NULL: nobody knows of other servers */
     struct attachments attachments;
     struct tunnel_sessions sessions;
     unsigned waiting; /* attachments without a first message */
@@ -47,6 +49,7 @@ struct attachment {
     struct loop_timer patience;     /* for the first message */
     struct tunnel_session *session; /* NULL: none yet, or left */
     uint32_t number;                /* the endpoint's */
+    struct peer_question question;  /* after a RESUME for another server's session */
     bool waiting;                   /* no message has come */
     bool over;                      /* what else comes is thrown away */
 };
