@@ -20,6 +20,7 @@
     "SET LOCAL client_min_messages = error;"         \
     "SET LOCAL check_function_bodies = on;"          \
     "SET LOCAL default_tablespace = '';"             \
+    "SET LOCAL default_table_access_method = heap;"  \
     "SET LOCAL lock_timeout = '5s';"                 \
     "SET LOCAL statement_timeout = '20s'"
 

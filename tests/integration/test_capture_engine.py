@@ -116,6 +116,14 @@ class Operations(EngineTest):
         self.assertEqual(self.migrations(2), ["add_column", "create_index", "add_column"])
         self.assertEqual(self.sweep(other), [])
 
+    def test_settings_that_literals_depend_on(self):
+        self.session.run("CREATE TABLE a (id int PRIMARY KEY, b int REFERENCES plain ON DELETE SET NULL DEFERRABLE);"
+                         "CALL electric.enable('a')")
+        other = self.connect()
+        other.run("SET standard_conforming_strings = off; SET backslash_quote = off; SET transform_null_equals = on;"
+                  "SET plpgsql.extra_errors = 'all'; SET array_nulls = off; ALTER TABLE a ADD c int")
+        self.assertEqual((self.migrations(3), self.sweep(other)), (["add_column"], []))
+
 
 class Faults(EngineTest):
     """Messages, as far as clients of the legacy product know them, and what else the table of cases lacks."""

@@ -96,6 +96,48 @@ class Versions(EngineTest):
         self.session.run("BEGIN; INSERT INTO schema_migrations VALUES ('31'); ALTER TABLE items ADD c int; COMMIT")
         self.assertEqual(self.names(), [("time", None, None)])
 
+    def bait(self, harm):
+        """A table's owner tries to have code run with the rights of the schema's owner: who ran it."""
+        self.session.run("GRANT CREATE ON SCHEMA public TO dev; ALTER TABLE items OWNER TO dev")
+        dev, other = self.connect("dev"), self.connect("dev")
+        dev.run("CREATE FUNCTION bait(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS"
+                " 'BEGIN RAISE NOTICE ''%'', current_user; RETURN true; END';"
+                "CREATE TABLE schema_migrations (version text);"
+                "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        other.run(harm)
+        dev.run("ALTER TABLE items ADD c int; INSERT INTO schema_migrations VALUES ('31')")
+        _, notices = dev.ask("SET CONSTRAINTS ALL IMMEDIATE")
+        dev.run("COMMIT")
+        return notices
+
+    def test_an_index_that_an_old_snapshot_does_not_show(self):
+        self.assertEqual(self.bait("CREATE INDEX ON schema_migrations (version) WHERE bait('x')"), [])
+        self.assertEqual(self.names(), [("time", None, None)])
+
+    def test_statistics_that_an_old_snapshot_does_not_show(self):
+        self.assertEqual(self.bait("CREATE STATISTICS s ON version, (bait('x')) FROM schema_migrations"), [])
+        self.assertEqual(self.names(), [("time", None, None)])
+
+    def test_a_table_of_somebody_else(self):
+        """Is read while nobody can change what it is."""
+        self.session.run("GRANT CREATE ON SCHEMA public TO dev; ALTER TABLE items OWNER TO dev")
+        dev = self.connect("dev")
+        dev.run("CREATE TABLE schema_migrations (version text); BEGIN; ALTER TABLE items ADD c int;"
+                "INSERT INTO schema_migrations VALUES ('31'); COMMIT; BEGIN; CREATE INDEX ON items (b);"
+                "INSERT INTO schema_migrations VALUES ('32')")
+        other = self.connect("dev")
+        other.run("BEGIN; CREATE STATISTICS s ON version, (lower(version)) FROM schema_migrations")
+        dev.run("COMMIT")
+        self.assertEqual(self.names(), [("31", "31", "rails"), ("31_0002", None, None)])
+
+    def test_a_lock_of_the_tool_on_its_own_table(self):
+        """Ecto holds one on another connection while it migrates."""
+        table = self.framework("ecto")
+        other = self.connect()
+        other.run(f"BEGIN; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
+        self.session.run(f"BEGIN; ALTER TABLE items ADD c int; INSERT INTO {table} VALUES (31); COMMIT")
+        self.assertEqual(self.names(), [("31", "31", "ecto")])
+
     def test_a_locked_table_means_no_name(self):
         table = self.framework("rails")
         other = self.connect()

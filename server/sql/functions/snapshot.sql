@@ -61,7 +61,7 @@ LANGUAGE sql IMMUTABLE
 RETURN CASE action WHEN 'a' THEN 'NO ACTION' WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                    WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' END;
 
--- By name. Foreign keys are taken apart, because their target may be renamed without them; of others
+-- By name. (No backslashes: a client may set standard_conforming_strings off.) Foreign keys are taken apart, because their target may be renamed without them; of others
 -- the definition tells. NOT NULL is a property of columns (Postgres 18 has constraints for it, too),
 -- and whether rows have been validated is nobody's business.
 CREATE OR REPLACE FUNCTION electric.constraints_of(relation oid) RETURNS jsonb
@@ -82,7 +82,7 @@ BEGIN
                 'on_update', electric.foreign_key_action(con.confupdtype),
                 'on_delete', electric.foreign_key_action(con.confdeltype),
                 -- Postgres 15 and later: ON DELETE SET NULL (columns).
-                'set_columns', substring(definition FROM ' ON DELETE SET (?:NULL|DEFAULT) (\(.*\))'),
+                'set_columns', substring(definition FROM ' ON DELETE SET (?:NULL|DEFAULT) ([(].*[)])'),
                 'match', CASE con.confmatchtype WHEN 'f' THEN 'FULL' ELSE 'SIMPLE' END,
                 'deferrable', con.condeferrable,
                 'deferred', con.condeferred,

@@ -73,12 +73,32 @@ CREATE OR REPLACE FUNCTION electric.is_inert(relation oid) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-                       WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
-                         AND (t.typnamespace <> 'pg_catalog'::regnamespace OR a.attgenerated <> ''))
+    RETURN EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind = 'r' AND NOT c.relrowsecurity)
+        AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                        WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+                          AND (t.typnamespace <> 'pg_catalog'::regnamespace OR a.attgenerated <> ''))
         AND NOT EXISTS (SELECT FROM pg_index x
                         WHERE x.indrelid = relation AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL))
         AND NOT EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = relation AND s.stxexprs IS NOT NULL);
+END
+$$;
+
+-- Locks one such table and looks again whether it is inert. Unless its owner has all rights of the
+-- schema's owner anyway, nobody may make it otherwise until it is read: a lock that keeps out whoever
+-- builds an index or statistics, and no snapshot that is too old to show them. False: hands off.
+CREATE OR REPLACE FUNCTION electric.lock_to_read(relation oid) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    written text := electric.qualified_name(relation);
+    trusted boolean := pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = relation), current_user, 'USAGE');
+BEGIN
+    IF NOT trusted AND current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE ONLY %s IN %s MODE NOWAIT', written,
+                   CASE WHEN trusted THEN 'ACCESS SHARE' ELSE 'SHARE UPDATE EXCLUSIVE' END);
+    RETURN to_regclass(written) = relation AND electric.is_inert(relation);
 END
 $$;
 
@@ -92,22 +112,21 @@ DECLARE
     f electric.frameworks;
 BEGIN
     SELECT * INTO STRICT f FROM electric.frameworks WHERE framework = kind;
-    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE NOWAIT', electric.qualified_name(relation));
-    EXECUTE format('SELECT %1$s::text, %2$s, cmin::text::numeric - 4294967296::numeric * age(xmin), %3$s FROM ONLY %4$s'
-                   || CASE WHEN own THEN ' WHERE age(xmin) <= 0 AND electric.is_own_xid(xmin)' ELSE '' END
-                   || CASE WHEN own THEN ' ORDER BY cmin::text::bigint DESC LIMIT 1' ELSE ' ORDER BY age(xmin), ctid DESC LIMIT 1' END,
-                   quote_ident(f.label_column), coalesce(quote_ident(f.version_column) || '::text', 'NULL::text'),
-                   coalesce(f.started, 'false'), electric.qualified_name(relation))
-    INTO named.label, named.version, written, open;
+    IF electric.lock_to_read(relation) THEN
+        EXECUTE format('SELECT %1$s::text, %2$s, cmin::text::numeric - 4294967296::numeric * age(xmin), %3$s FROM ONLY %4$s'
+                       || CASE WHEN own THEN ' WHERE age(xmin) <= 0 AND electric.is_own_xid(xmin)' ELSE '' END
+                       || CASE WHEN own THEN ' ORDER BY cmin::text::bigint DESC LIMIT 1' ELSE ' ORDER BY age(xmin), ctid DESC LIMIT 1' END,
+                       quote_ident(f.label_column), coalesce(quote_ident(f.version_column) || '::text', 'NULL::text'),
+                       coalesce(f.started, 'false'), electric.qualified_name(relation))
+        INTO named.label, named.version, written, open;
+    END IF;
     IF named.label IS NOT NULL THEN
         named.framework := kind;
         named.label := left(named.label, 1000);
         named.version := electric.leading_digits(named.version);
     END IF;
-    IF NOT own THEN
-        -- Undoes the lock: kept, it could make the tool and another session wait for each other.
-        RAISE EXCEPTION USING ERRCODE = 'EX000';
-    END IF;
+    -- Undoes the lock: kept, it could make the tool and another session wait for each other.
+    RAISE EXCEPTION USING ERRCODE = 'EX000';
 EXCEPTION
     WHEN SQLSTATE 'EX000' THEN NULL;
     WHEN OTHERS THEN named := NULL;
@@ -202,7 +221,9 @@ BEGIN
         UPDATE electric.migrations m
         SET label = (noted.named).label, framework = (noted.named).framework
         WHERE m.seq IN (SELECT o.seq FROM electric.migrations o
-                        WHERE o.session = electric.session_id() AND o.label IS NULL FOR UPDATE SKIP LOCKED);
+                        WHERE o.session = electric.session_id() AND o.label IS NULL
+                          -- The start of a session may be hidden, and then its number comes again.
+                          AND o.at > clock_timestamp() - interval '6 hours' FOR UPDATE SKIP LOCKED);
     END IF;
 EXCEPTION
     WHEN OTHERS THEN
