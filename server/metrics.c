@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -244,24 +245,33 @@ static double seconds(struct timeval time)
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
+/* The second number of statm(5) is in pages. */
+static unsigned long resident_pages(void)
+{
+    char line[128] = "", *second;
+    FILE *statm = fopen("/proc/self/statm", "re");
+
+    if (statm == NULL)
+        return 0;
+    if (fgets(line, sizeof(line), statm) == NULL)
+        line[0] = '\0';
+    (void)fclose(statm);
+    second = strchr(line, ' ');
+    return second != NULL ? strtoul(second, NULL, 10) : 0;
+}
+
 /* Under the names that all programs use. */
 static void write_process(struct buffer *out)
 {
     struct rusage usage;
-    unsigned long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
 
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
         write_type(out, "process_cpu_seconds_total", "counter", "CPU time, user and system.");
         (void)buffer_append_format(out, "process_cpu_seconds_total %.6f\n",
                                    seconds(usage.ru_utime) + seconds(usage.ru_stime));
     }
-    if (statm == NULL)
-        return;
-    if (fscanf(statm, "%*u %lu", &pages) == 1)
-        metrics_write_gauge(out, "process_resident_memory_bytes", "Resident memory.",
-                            (double)pages * (double)sysconf(_SC_PAGESIZE));
-    (void)fclose(statm);
+    metrics_write_gauge(out, "process_resident_memory_bytes", "Resident memory.",
+                        (double)resident_pages() * (double)sysconf(_SC_PAGESIZE));
 }
 
 void metrics_write(struct buffer *out)

@@ -421,12 +421,12 @@ void hub_stop(struct hub *hub)
 
 void hub_free(struct hub *hub)
 {
-    struct fetch *fetch;
-
     if (hub == NULL)
         return;
-    while ((fetch = TAILQ_FIRST(&hub->fetches)) != NULL)
-        end_fetch(fetch);
+    for (struct fetch *fetch = TAILQ_FIRST(&hub->fetches), *next; fetch != NULL; fetch = next) {
+        next = TAILQ_NEXT(fetch, entry);
+        free(fetch);
+    }
     for (int dialect = 0; dialect < DIALECTS; dialect++)
         clear_window(&hub->windows[dialect]);
     free(hub);

@@ -252,11 +252,18 @@ struct reader *reader_new(struct loop *loop, struct worker_pool *workers,
 
 void reader_free(struct reader *reader)
 {
+    struct reader_question *question;
+
     if (reader == NULL)
         return;
     loop_timer_stop(&reader->timer);
-    for (size_t i = 0; i < SLOTS; i++)
+    while ((question = TAILQ_FIRST(&reader->waiting)) != NULL)
+        reader_forget(reader, question);
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (reader->slots[i].question != NULL)
+            reader_forget(reader, reader->slots[i].question);
         pgclient_free(reader->slots[i].client);
+    }
     free(reader);
 }
 

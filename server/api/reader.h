@@ -37,7 +37,7 @@ struct reader_question {
 
 struct reader *reader_new(struct loop *loop, struct worker_pool *workers,
                           const struct server_settings *settings);
-/* Questions must be gone. NULL-safe. */
+/* What was asked is forgotten. NULL-safe. */
 void reader_free(struct reader *reader);
 
 void reader_ask(struct reader *reader, struct reader_question *question);

@@ -1,10 +1,12 @@
 /* GET /api/status with credentials, as JSON: what an operator wants to know at a glance. */
 #include <jansson.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "server/api/hub.h"
 #include "server/api/inquiry.h"
 #include "server/proxy/control.h"
+#include "server/proxy/health.h"
 
 #define STATUS_SQL                                                                                \
     "SELECT current_setting('server_version'), current_database(), h.seq, h.version,"             \
@@ -45,8 +47,35 @@ static void add_facts(json_t *status, const PGresult *rows)
                                         "version", text(rows, COLUMN_VERSION), "hash",
                                         text(rows, COLUMN_HASH), "at", text(rows, COLUMN_AT)));
     (void)json_object_set_new(status, "tables", number(rows, COLUMN_TABLES));
+}
+
+static json_t *problems_of(const struct engine_health *engine)
+{
+    json_t *problems = json_array();
+
+    for (size_t i = 0; i < engine->problem_count; i++) {
+        const struct engine_problem *problem = &engine->problems[i];
+
+        (void)json_array_append_new(problems,
+                                    json_pack("{s:s, s:s, s:s}", "item", problem->item, "detail",
+                                              problem->detail, "hint", problem->hint));
+    }
+    return problems;
+}
+
+/* What the engine's own checks say, which run every few minutes. */
+static void add_capture(json_t *status, const PGresult *rows, const struct engine_health *engine)
+{
+    char at[32] = "";
+    struct tm tm;
+    json_t *checked_at;
+
+    if (engine->checked_at != 0 && gmtime_r(&engine->checked_at, &tm) != NULL)
+        (void)strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    checked_at = *at != '\0' ? json_string(at) : json_null();
     (void)json_object_set_new(status, "capture",
-                              json_pack("{s:o}", "mode", text(rows, COLUMN_MODE)));
+                              json_pack("{s:o, s:o, s:o}", "mode", text(rows, COLUMN_MODE),
+                                        "checked_at", checked_at, "problems", problems_of(engine)));
 }
 
 static json_t *own_status(const struct server *server, const struct api *api, const char *state)
@@ -89,6 +118,7 @@ static void answer(struct inquiry *inquiry, const PGresult *rows, const struct e
     } else {
         status = own_status(server, inquiry->api, server->draining ? "draining" : "up");
         add_facts(status, rows);
+        add_capture(status, rows, control_engine(server->control));
     }
     send_status(inquiry->exchange, error != NULL || server->draining ? 503 : 200, status);
 }

@@ -64,6 +64,8 @@ class SchemaTest(ProgramTest):
         self.assertEqual(status["ledger"]["version"], self.cluster.psql("SELECT version FROM electric.head"))
         self.assertEqual(status["tables"], 2)
         self.assertTrue(status["postgres"]["version"])
+        checked = wait_until(lambda: (c := self.get("/api/status", JSON).json()["capture"])["checked_at"] and c, 10, "a check")
+        self.assertEqual(checked["problems"], [])
 
     def test_status_for_anybody_is_a_line(self):
         for headers in ({}, JSON, {"Accept": "text/html, */*"}):
