@@ -56,7 +56,9 @@ static void print_counts(const struct counts *counts, double seconds)
 {
     printf("%" PRIu64 " runs, %" PRIu64 " steps, %.1f s, %.0f h of virtual time\n", counts->runs,
            counts->steps, seconds, (double)counts->virtual_ms / 3.6e6);
-    printf("%" PRIu64 " bytes delivered, %" PRIu64 " resent\n", counts->bytes, counts->resent);
+    printf("%" PRIu64 " bytes delivered, %" PRIu64 " resent; all arrived within %" PRId64
+           " s of the network's recovery\n",
+           counts->bytes, counts->resent, counts->slowest_ms / 1000);
     printf("%" PRIu64 " attachments (%" PRIu64 " by HTTP), %" PRIu64 " cuts, %" PRIu64
            " dead by silence, %" PRIu64 " resumed, %" PRIu64 " moved\n",
            counts->dials, counts->http_links, counts->cuts, counts->deaths, counts->resumes,

@@ -371,6 +371,8 @@ static void heal(struct world *world)
         if (rounds % 4 == 3) /* first all that can be done now */
             advance(world);
     }
+    if (world->now - began > world->counts->slowest_ms)
+        world->counts->slowest_ms = world->now - began;
 }
 
 /* The world */

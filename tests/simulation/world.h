@@ -81,6 +81,7 @@ struct counts {
     uint64_t runs, steps, cuts, dials, resumes, refusals, reopened, farewells;
     uint64_t replays, forgeries, duplicates, moves, deaths, http_links;
     uint64_t bytes, resent, virtual_ms;
+    int64_t slowest_ms; /* from the network's recovery until all had arrived */
 };
 
 struct captured {
