@@ -212,8 +212,12 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
         return true;
     }
     answer = pipeline_answer(&session->pipeline, message->type, message->body);
-    if (message->type == PGWIRE_READY_FOR_QUERY)
+    if (message->type == PGWIRE_READY_FOR_QUERY) {
         note_idle(session);
+        /* Nothing is kept longer, should the server not have said what was waited for. */
+        if (answer.verdict == PLAN_PASS && buffer_len(&session->held) > 0)
+            answer.verdict = PLAN_RESUME;
+    }
     if (answer.verdict == PLAN_PASS)
         return false;
     send_run(session, run, message->whole.data);

@@ -91,9 +91,12 @@ static void note_text(struct session *session, uint8_t type, const struct pgwire
                                       });
 }
 
-static bool is_followed_query(uint8_t type, const struct rewrite *rewrite)
+/* In a failed transaction Postgres refuses it anyway. */
+static bool is_followed_query(const struct session *session, uint8_t type,
+                              const struct rewrite *rewrite)
 {
-    return type == PGWIRE_QUERY && rewrite->follow != FOLLOW_NONE;
+    return type == PGWIRE_QUERY && rewrite->follow != FOLLOW_NONE &&
+           !(session->pipeline.count == 0 && session->pipeline.status == 'E');
 }
 
 /* What the ledger is told of a statement. Its bytes are characters in the client_encoding of the
@@ -137,7 +140,7 @@ static bool encode_text(struct session *session, struct buffer *out, uint8_t typ
     struct hidden_call call;
     struct buffer said;
 
-    if (rewrite == NULL || (!rewrite->has_text && !is_followed_query(type, rewrite)))
+    if (rewrite == NULL || (!rewrite->has_text && !is_followed_query(session, type, rewrite)))
         return false;
     buffer_init(out, buffer_len(&rewrite->text) + parse->name.len + parse->text.len +
                          parse->rest.len + buffer_len(&rewrite->said) + HIDDEN_QUERY_SIZE);

@@ -368,16 +368,15 @@ static void pop_behind_head(struct pipeline *pipeline)
     pop(pipeline);
 }
 
-/* The server reads nothing but COPY messages until the copy ends. It swallows Syncs, and refuses
- * whatever else comes first: of a copy by Query that refusal is all the answer that this gets. */
+/* The server reads nothing but COPY messages until the copy ends. It swallows Syncs; whatever else
+ * comes first ends the session. */
 static void copy_in_began(struct pipeline *pipeline)
 {
     while (pipeline->count > 1 && entry_at(pipeline, 1)->type == PGWIRE_SYNC)
         pop_behind_head(pipeline);
     pipeline->copying_in = pipeline->count == 1;
     head(pipeline)->copying = pipeline->copying_in;
-    if (!pipeline->copying_in &&
-        (entry_at(pipeline, 1)->type == COPY_END || head(pipeline)->type == PGWIRE_QUERY))
+    if (!pipeline->copying_in && entry_at(pipeline, 1)->type == COPY_END)
         pop_behind_head(pipeline);
 }
 

@@ -24,6 +24,7 @@ import unittest
 
 from tests.integration import differential
 from tests.integration.differential import BYTES, END, GLUED, STEPS, Elsewhere
+from tests.integration.differential.followed import followed_scripts
 from tests.integration.differential.protocol import protocol_scripts
 from tests.support import websocket, wire
 from tests.support.cluster import Cluster
@@ -32,7 +33,7 @@ from tests.support.programs import Client, ProgramTest, Server
 FIRST_USER_OID = 16384
 STEP_TIMEOUT = float(os.environ.get("DIFFERENTIAL_TIMEOUT", "20"))
 SHOWN_DIFFERENCES = 15
-LOGIN = {"user": "postgres", "application_name": "differential", "client_encoding": "UTF8"}
+LOGIN = {"user": "postgres", "database": "postgres", "application_name": "differential", "client_encoding": "UTF8"}
 
 
 # -- playing ----------------------------------------------------------------------------------------
@@ -176,19 +177,33 @@ def show(message, beside):
 
 
 class DifferentialTest(ProgramTest):
+    login = LOGIN
+
+    @classmethod
+    def prepare(cls):
+        cls.run_fixture("postgres")
+
+    @classmethod
+    def run_fixture(cls, database):
+        with open(os.path.join(differential.DIRECTORY, "fixture.sql"), encoding="utf-8") as file:
+            cls.cluster.psql(file.read(), database)
+
+    @classmethod
+    def serve(cls):
+        return Server(cls.cluster.url())
+
     @classmethod
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(Cluster(auth="trust", settings={"max_prepared_transactions": 4}))
-        with open(os.path.join(differential.DIRECTORY, "fixture.sql"), encoding="utf-8") as file:
-            cls.cluster.psql(file.read())
+        cls.prepare()
         cls.direct_only = bool(os.environ.get("DIFFERENTIAL_DIRECT"))
         if not cls.direct_only:
-            cls.server = cls.start_once(Server(cls.cluster.url()))
+            cls.server = cls.start_once(cls.serve())
             cls.tunnel = cls.start_once(Client(cls.server.service))
-        cls.other = wire.connect("127.0.0.1", cls.cluster.port, cls.cluster.password)
+        cls.other = wire.connect("127.0.0.1", cls.cluster.port, cls.cluster.password, database=cls.login["database"])
         cls.addClassCleanup(cls.other.close)
         only = re.compile(os.environ.get("DIFFERENTIAL_ONLY", ""))
-        cls.protocol_scripts = [one for one in protocol_scripts() if only.search(one.name)]
+        cls.protocol_scripts = [one for one in (*protocol_scripts(), *followed_scripts()) if only.search(one.name)]
         cls.scripts = [one for one in differential.statement_scripts() if only.search(one.name)] + cls.protocol_scripts
         names = [one.name for one in cls.scripts]
         assert len(set(names)) == len(names), "two scripts of one name"
@@ -223,12 +238,12 @@ class DifferentialTest(ProgramTest):
     def test_start_up(self):
         connection, password = self.direct()
         with connection:
-            expected = startup_answer(connection.login(password, **LOGIN))
+            expected = startup_answer(connection.login(password, **self.login))
         for entrance in (self.tcp, self.web_socket, self.through_tunnel):
             with self.subTest(entrance.__name__):
                 connection, password = entrance()
                 with connection:
-                    self.assertEqual(startup_answer(connection.login(password, **LOGIN)), expected)
+                    self.assertEqual(startup_answer(connection.login(password, **self.login)), expected)
 
     def test_tcp(self):
         self.compare(self.tcp, STEPS)
@@ -282,7 +297,7 @@ class DifferentialTest(ProgramTest):
         connection = self.sessions.pop((entrance, way), None)
         if connection is None:
             connection, password = entrance()
-            connection.login(password, **LOGIN)
+            connection.login(password, **self.login)
         answers = play(script, connection, way, self.other.query)
         if way != GLUED and leave_as_new(connection, answers):
             self.sessions[entrance, way] = connection
