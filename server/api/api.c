@@ -49,7 +49,7 @@ void api_refuse(struct exchange *exchange, int status, const char *headers, cons
     text[bytes_utf8_cut(bytes_of_string(text), sizeof(text) - 1)] = '\0';
     /* What was quoted from the request may be no UTF-8: then it is left out. */
     object = json_pack("{s:s}", "error", bytes_is_utf8(bytes_of_string(text)) ? text : "bad value");
-    body = json_dumps(object, JSON_ENCODE_ANY);
+    body = json_dumps(object, JSON_COMPACT);
     reply.body = body != NULL ? body : "";
     exchange_reply(exchange, &reply);
     free(body);

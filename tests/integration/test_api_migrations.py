@@ -95,6 +95,7 @@ class AccessTest(ApiTest):
             answer = self.get("/api/migrations" + path)
             self.assertEqual((answer.status, answer.headers["content-type"]), (403, "application/json"), path)
             self.assertIn(text, answer.error())
+        self.assertEqual(self.get("/api/migrations?dialect=invalid").body, b'{"error":"unsupported dialect \\"invalid\\""}')
         self.assertEqual(self.get("/api/migrations?dialect=postgresql").status, 204)
 
     def test_unknown_versions(self):
