@@ -222,7 +222,7 @@ static void act(struct world *world, uint8_t what, struct bytes *script)
     }
 }
 
-static void start(struct world *world, bool is_server)
+static void start(struct world *world, bool is_server, enum tunnel_framing framing)
 {
     const struct tunnel_open open = {
         .id = id, .key = key, .window = UINT32_MAX, .max_frame = UINT32_MAX};
@@ -231,7 +231,7 @@ static void start(struct world *world, bool is_server)
     world->endpoint = is_server ? endpoint_new_server(&settings, &open)
                                 : endpoint_new_client(&settings, &id, &key, bytes_of(NULL, 0));
     world->attachment = endpoint_attach(world->endpoint, world->now);
-    tunnel_decoder_init(&world->decoder, TUNNEL_MESSAGES, settings.max_frame);
+    tunnel_decoder_init(&world->decoder, framing, settings.max_frame);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -245,7 +245,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 8192 || !bytes_take_u8(&script, &first))
         return 0;
     budget = (struct budget){.limit = (first & 2) != 0 ? 1000 : 1 << 30};
-    start(&world, (first & 1) != 0);
+    start(&world, (first & 1) != 0, (first & 4) != 0 ? TUNNEL_LENGTHS : TUNNEL_MESSAGES);
     while (bytes_take_u8(&script, &what)) {
         act(&world, what, &script);
         check(&world);
