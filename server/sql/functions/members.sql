@@ -1,5 +1,30 @@
 -- How tables join and leave the electrified set, and what clients are told of it.
 
+-- What a table shares with others of the set decides what is told of it: who creates an enum, whether
+-- the target of a foreign key is electrified. Transactions that change the set of tables which share
+-- something do so one after the other, each seeing what those before it have committed.
+CREATE OR REPLACE FUNCTION electric.lock_shared(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    thing oid;
+BEGIN
+    FOR thing IN
+        SELECT relation
+        UNION
+        SELECT con.confrelid FROM pg_constraint con WHERE con.conrelid = relation AND con.contype = 'f'
+        UNION
+        SELECT t.oid FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'e'
+        WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY 1
+    LOOP
+        -- Two keys of 32 bits, signed: ours are beside those that are one of 64 bits.
+        PERFORM pg_advisory_xact_lock(('electric.tables'::regclass::oid::bigint - 2147483648)::integer,
+                                      (thing::bigint - 2147483648)::integer);
+    END LOOP;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION electric.remove_table(nsp text, name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$

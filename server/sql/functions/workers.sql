@@ -65,12 +65,13 @@ $$;
 
 CREATE OR REPLACE FUNCTION electric.enable_table(relation oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET lock_timeout = '30s'
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off
 AS $$
 BEGIN
     PERFORM electric.check_owner(relation);
+    PERFORM electric.lock_shared(relation);
     PERFORM electric.check_stamp();
     IF electric.is_electrified(relation) THEN
         RAISE NOTICE 'table % is already electrified', electric.qualified_name(relation);
@@ -86,12 +87,13 @@ $$;
 
 CREATE OR REPLACE FUNCTION electric.disable_table(relation oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET lock_timeout = '30s'
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off
 AS $$
 BEGIN
     PERFORM electric.check_owner(relation);
+    PERFORM electric.lock_shared(relation);
     PERFORM electric.check_stamp();
     IF NOT electric.is_electrified(relation) THEN
         RAISE NOTICE 'table % is not electrified', electric.qualified_name(relation);
