@@ -27,9 +27,10 @@ static void describe_end(struct endpoint *endpoint, const struct tunnel_reset *e
 {
     struct bytes text = bytes_first(end->text, bytes_utf8_cut(end->text, TUNNEL_TEXT_MAX));
     size_t len = tunnel_text_is_valid(text) ? text.len : 0;
+    char *copy = mem_copy_chars((const char *)text.data, len);
 
     free(endpoint->end_text);
-    endpoint->end_text = mem_copy_chars((const char *)text.data, len);
+    endpoint->end_text = copy;
     endpoint->end = *end;
     endpoint->end.text = bytes_of(endpoint->end_text, len);
 }
@@ -57,7 +58,12 @@ void endpoint_violate(struct endpoint *endpoint, int64_t now, const char *text)
 static enum status end_by_peer(struct endpoint *endpoint, int64_t now,
                                const struct tunnel_frame *frame)
 {
+    bool has_finished = endpoint->out.ended && receiver_is_finished(&endpoint->in);
+
     (void)now;
+    /* Whoever says so has our acknowledgement of its end, and has seen ours. */
+    if (frame->reset.reason == TUNNEL_END_FINISHED && !has_finished)
+        return STATUS_INVALID;
     describe_end(endpoint, &frame->reset);
     return STATUS_OK;
 }

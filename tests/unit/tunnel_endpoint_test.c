@@ -462,6 +462,23 @@ START_TEST(an_answer_to_another_attempt_is_a_violation)
 }
 END_TEST
 
+START_TEST(a_last_ack_that_was_lost_does_not_matter)
+{
+    open_session();
+    endpoint_source_end(server);
+    exchange();
+    endpoint_source_end(client);
+    ck_assert_int_eq(to_server(), TUNNEL_FIN);
+    ck_assert_int_eq(take(server, server_at), TUNNEL_ACK); /* lost */
+    assert_ended(server, TUNNEL_END_FINISHED);
+    cut();
+    ck_assert_int_eq(resume(), TUNNEL_REFUSAL_NONE);
+    ck_assert_int_eq(to_client(), TUNNEL_RESET);
+    assert_ended(client, TUNNEL_END_FINISHED);
+    end_session();
+}
+END_TEST
+
 START_TEST(a_client_that_resumes_what_is_over_is_told_so)
 {
     open_session();
@@ -529,6 +546,19 @@ START_TEST(an_ack_of_what_was_never_sent_ends_the_session)
     frame = (struct tunnel_frame){.type = TUNNEL_ACK, .ack = 5};
     give(client, client_at);
     assert_ended(client, TUNNEL_END_PROTOCOL);
+    end_session();
+}
+END_TEST
+
+START_TEST(nobody_can_finish_for_both)
+{
+    open_session();
+    write_text(server, "to come");
+    endpoint_source_end(server);
+    endpoint_source_end(client);
+    frame = (struct tunnel_frame){.type = TUNNEL_RESET, .reset = {.reason = TUNNEL_END_FINISHED}};
+    give(client, client_at);
+    assert_ended(client, TUNNEL_END_PROTOCOL); /* or what is to come would be lost unnoticed */
     end_session();
 }
 END_TEST
@@ -972,10 +1002,12 @@ SUITE("tunnel_endpoint", TEST(data_may_follow_open_at_once),
       TEST(an_attachment_that_was_left_is_ignored), TEST(a_refused_resume_harms_nothing),
       TEST(a_resume_from_where_it_cannot_be_ends_the_session), TEST(another_server_cannot_resume),
       TEST(an_answer_to_another_attempt_is_a_violation),
+      TEST(a_last_ack_that_was_lost_does_not_matter),
       TEST(a_client_that_resumes_what_is_over_is_told_so),
       LOOP(a_frame_that_is_not_allowed_ends_the_session, 0, sizeof never / sizeof never[0]),
       LOOP(nothing_comes_before_the_answer_to_open, 0, 7),
-      TEST(an_ack_of_what_was_never_sent_ends_the_session), TEST(what_is_no_frame_ends_the_session),
+      TEST(an_ack_of_what_was_never_sent_ends_the_session), TEST(nobody_can_finish_for_both),
+      TEST(what_is_no_frame_ends_the_session),
       TEST(what_is_handed_on_is_acknowledged_within_100_ms),
       TEST(a_quarter_of_the_window_is_acknowledged_at_once), TEST(silence_is_broken_by_a_keepalive),
       TEST(an_end_that_owes_an_ack_breaks_silence_sooner),
