@@ -21,12 +21,14 @@
 /* libcurl keeps a dial's deadline; this is for what it might overlook. */
 #define DIAL_GRACE 1000
 
+/* How long a service that does not take the offer of the subprotocol gets none. */
+#define RETRACTED_FOR 600000
+
 /* Somewhere to ask for an upgrade. */
 struct target {
     struct url url;
     char *path;
     char *display;
-    struct buffer request; /* all of it but the key */
 };
 
 struct connector {
@@ -37,6 +39,8 @@ struct connector {
     struct tls *tls; /* made when first needed: reading the system's authorities takes a while */
     struct target target;
     char *authorization;
+    int64_t retracted_until; /* the service does not take the offer */
+    bool agreed_once;        /* it has taken it in this run */
     bool redirect_told;
 };
 
@@ -49,10 +53,12 @@ enum connect_state {
 
 struct connecting {
     struct connector *connector;
+    struct connect_request request;
     struct target *target;    /* the connector's, or `redirected` */
     struct target redirected; /* zero unless there was a redirect */
     struct transport *transport;
     enum connect_state state;
+    bool retracted; /* asked again without the offer */
     struct dial *dial;
     struct loop_timer deadline;
     struct upgrade_key key;
@@ -70,27 +76,18 @@ static void target_clear(struct target *target)
     url_clear(&target->url);
     free(target->path);
     free(target->display);
-    /* It holds the credentials. */
-    if (target->request.data != NULL)
-        OPENSSL_cleanse(target->request.data, target->request.allocated);
-    buffer_clear(&target->request);
+    memset(target, 0, sizeof *target);
 }
 
 /* `path` is taken; of `url` a copy is made without its credentials. */
-static void target_set(struct target *target, const struct url *url, char *path,
-                       const char *authorization)
+static void target_set(struct target *target, const struct url *url, char *path)
 {
-    struct upgrade_target what = {
-        .service = url, .path = path, .authorization = authorization, .subprotocol = NULL};
-
     target->url = (struct url){.secure = url->secure,
                                .host = mem_copy_string(url->host),
                                .port = url->port,
                                .path = mem_copy_string(url->path)};
     target->path = path;
     target->display = url_display(url);
-    buffer_init(&target->request, REQUEST_MAX);
-    upgrade_write_request(&target->request, &what);
 }
 
 static char *base64(const char *text)
@@ -142,6 +139,16 @@ static bool prepare_tls(struct connector *connector, struct error *error)
     return connector->tls != NULL;
 }
 
+/* What can grow without bound; the rest of a request fits beside it. */
+static bool is_too_long(const struct connector *connector)
+{
+    size_t len = strlen(connector->target.path) + strlen(connector->target.url.host);
+
+    if (connector->authorization != NULL)
+        len += strlen(connector->authorization);
+    return len > REQUEST_MAX;
+}
+
 struct connector *connector_new(struct loop *loop, const struct connect_settings *settings,
                                 struct frame_keys *keys, struct error *error)
 {
@@ -151,9 +158,8 @@ struct connector *connector_new(struct loop *loop, const struct connect_settings
     connector->settings = *settings;
     connector->keys = keys;
     connector->authorization = make_authorization(settings);
-    target_set(&connector->target, settings->service, tunnel_path(settings->service),
-               connector->authorization);
-    if (buffer_failed(&connector->target.request)) {
+    target_set(&connector->target, settings->service, tunnel_path(settings->service));
+    if (is_too_long(connector)) {
         error_set(error, STATUS_USAGE, "22023", "the token or the service's URL is too long");
         goto fail;
     }
@@ -190,6 +196,14 @@ const char *connector_display(const struct connector *connector)
 /* ---- one connection ----------------------------------------------------------------------------
  */
 
+/* It holds the credentials. */
+static void forget_request(struct connecting *connecting)
+{
+    if (connecting->out.data != NULL)
+        OPENSSL_cleanse(connecting->out.data, connecting->out.allocated);
+    buffer_clear(&connecting->out);
+}
+
 static void connecting_free(struct connecting *connecting)
 {
     if (connecting->dial != NULL)
@@ -197,7 +211,7 @@ static void connecting_free(struct connecting *connecting)
     loop_timer_stop(connecting->connector->loop, &connecting->deadline);
     if (connecting->redirected.path != NULL)
         target_clear(&connecting->redirected);
-    buffer_clear(&connecting->out);
+    forget_request(connecting);
     buffer_clear(&connecting->in);
     free(connecting);
 }
@@ -208,11 +222,19 @@ void connect_cancel(struct connecting *connecting)
     connecting_free(connecting);
 }
 
+static void fail_with(struct connecting *connecting, enum status status, const struct error *error,
+                      unsigned http_status)
+{
+    struct connect_result result = {.status = status, .error = error, .http_status = http_status};
+
+    transport_close(connecting->transport, connecting->connector->loop);
+    connecting->done(connecting->owner, &result);
+    connecting_free(connecting);
+}
+
 static void fail(struct connecting *connecting, enum status status, const struct error *error)
 {
-    transport_close(connecting->transport, connecting->connector->loop);
-    connecting->done(connecting->owner, status, bytes_of(NULL, 0), error);
-    connecting_free(connecting);
+    fail_with(connecting, status, error, 0);
 }
 
 static const char *const step_names[] = {
@@ -268,6 +290,58 @@ static void wait_for(struct connecting *connecting, bool reading, bool writing)
 
 static void dial(struct connecting *connecting);
 
+static void dial_again(struct connecting *connecting)
+{
+    transport_close(connecting->transport, connecting->connector->loop);
+    forget_request(connecting);
+    buffer_clear(&connecting->in);
+    dial(connecting);
+}
+
+/* ---- the offer of the subprotocol --------------------------------------------------------------
+ */
+
+static bool is_offered(const struct connecting *connecting)
+{
+    return connecting->request.offer && !connecting->retracted;
+}
+
+/* The service, or something in front of it, may have stumbled over the offer. True when it is asked
+ * once more. */
+static bool retract(struct connecting *connecting)
+{
+    if (!is_offered(connecting) || !connecting->request.may_retract)
+        return false;
+    connecting->retracted = true;
+    log_debug(NULL, "asking %s again without the offer of %s", connecting->target->display,
+              CONNECT_SUBPROTOCOL);
+    dial_again(connecting);
+    return true;
+}
+
+/* The connection ended while an answer was awaited. One that knows the subprotocol has other
+ * reasons for that. */
+static bool retract_unanswered(struct connecting *connecting)
+{
+    bool asked = connecting->state == CONNECT_ASKING || connecting->state == CONNECT_WAITING;
+
+    return asked && buffer_len(&connecting->in) == 0 && !connecting->connector->agreed_once &&
+           retract(connecting);
+}
+
+static void note_success(struct connecting *connecting, bool agreed)
+{
+    struct connector *connector = connecting->connector;
+
+    if (agreed)
+        connector->agreed_once = true;
+    if (connecting->retracted && connecting->request.offer)
+        connector->retracted_until = loop_now(connector->loop) + RETRACTED_FOR;
+}
+
+/* ---- the answer --------------------------------------------------------------------------------
+ */
+
 /* Consumes the answer's head; after that `connecting` may be gone. */
 static void follow_redirect(struct connecting *connecting, const struct upgrade_response *response)
 {
@@ -287,7 +361,7 @@ static void follow_redirect(struct connecting *connecting, const struct upgrade_
         fail(connecting, STATUS_DENIED, &error);
         return;
     }
-    target_set(&connecting->redirected, &next, path, connector->authorization);
+    target_set(&connecting->redirected, &next, path);
     url_clear(&next);
     connecting->target = &connecting->redirected;
     if (!connector->redirect_told) {
@@ -295,14 +369,42 @@ static void follow_redirect(struct connecting *connecting, const struct upgrade_
                  connector->target.display, connecting->target->display, connecting->target->path);
         connector->redirect_told = true;
     }
-    transport_close(connecting->transport, connector->loop);
-    buffer_clear(&connecting->in);
-    dial(connecting);
+    dial_again(connecting);
 }
 
 static bool is_redirect(unsigned status)
 {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+static void note_cookies(struct connecting *connecting, const struct upgrade_response *response)
+{
+    if (connecting->request.cookies == NULL)
+        return;
+    for (size_t i = 0; i < response->cookie_count; i++)
+        cookies_set(connecting->request.cookies, response->cookies[i]);
+}
+
+/* RFC 6455 section 4.1: a subprotocol that was not offered fails the connection. */
+static bool is_agreement(const struct connecting *connecting,
+                         const struct upgrade_response *response)
+{
+    return !is_offered(connecting) || response->subprotocol.len == 0 ||
+           bytes_equal_string(response->subprotocol, CONNECT_SUBPROTOCOL);
+}
+
+static void succeed(struct connecting *connecting, const struct upgrade_response *response)
+{
+    struct connect_result result = {
+        .status = STATUS_OK,
+        .agreed = is_offered(connecting) && response->subprotocol.len > 0,
+        .rest = response->body,
+        .http_status = response->status,
+    };
+
+    note_success(connecting, result.agreed);
+    connecting->done(connecting->owner, &result);
+    connecting_free(connecting);
 }
 
 static void on_answer(struct connecting *connecting, const struct upgrade_response *response)
@@ -311,24 +413,27 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
     struct error error;
     enum status status;
 
-    if (response->upgraded) {
-        connecting->done(connecting->owner, STATUS_OK, response->body, NULL);
-        connecting_free(connecting);
+    note_cookies(connecting, response);
+    if (response->upgraded && is_agreement(connecting, response)) {
+        succeed(connecting, response);
         return;
     }
     if (is_redirect(response->status)) {
         follow_redirect(connecting, response);
         return;
     }
+    if ((response->status == 400 || response->status == 426) && retract(connecting))
+        return;
     if (response->status == 101) {
-        status = error_set(&error, STATUS_INVALID, "08004", "%s agreed to the upgrade, but %s",
-                           display, response->fault);
+        status = error_set(
+            &error, STATUS_INVALID, "08004", "%s agreed to the upgrade, but %s", display,
+            response->fault != NULL ? response->fault : "chose a subprotocol that was not offered");
         error_hint(&error, "This does not look like the service; check --service.");
     } else {
         status = upgrade_describe(response, display, connecting->connector->authorization != NULL,
                                   &error);
     }
-    fail(connecting, status, &error);
+    fail_with(connecting, status, &error, response->status);
 }
 
 static void on_bad_answer(struct connecting *connecting, const struct error *reason)
@@ -375,9 +480,10 @@ static void read_answer(struct connecting *connecting)
             return;
         }
         if (status != STATUS_OK) {
-            fail_step(connecting, status == STATUS_CLOSED
-                                      ? "it closed the connection without an answer"
-                                      : error.message);
+            if (!retract_unanswered(connecting))
+                fail_step(connecting, status == STATUS_CLOSED
+                                          ? "it closed the connection without an answer"
+                                          : error.message);
             return;
         }
         buffer_commit(&connecting->in, count);
@@ -398,7 +504,8 @@ static void send_request(struct connecting *connecting)
         transport_write(connecting->transport, buffer_peek(&connecting->out), &count, &error);
 
     if (status == STATUS_SYSTEM) {
-        fail_step(connecting, error.message);
+        if (!retract_unanswered(connecting))
+            fail_step(connecting, error.message);
         return;
     }
     buffer_consume(&connecting->out, count);
@@ -412,10 +519,19 @@ static void send_request(struct connecting *connecting)
 
 static void ask(struct connecting *connecting)
 {
+    bool offered = is_offered(connecting);
+    struct upgrade_target what = {
+        .service = &connecting->target->url,
+        .path = connecting->target->path,
+        .session = offered ? connecting->request.session : NULL,
+        .authorization = connecting->connector->authorization,
+        .subprotocol = offered ? CONNECT_SUBPROTOCOL : NULL,
+        .cookies = connecting->request.cookies,
+    };
+
     enter(connecting, CONNECT_ASKING);
-    buffer_append(&connecting->out, buffer_peek(&connecting->target->request));
     upgrade_key_make(&connecting->key, connecting->connector->keys);
-    upgrade_write_key(&connecting->out, &connecting->key);
+    upgrade_write_request(&connecting->out, &what, &connecting->key);
     send_request(connecting);
 }
 
@@ -509,18 +625,21 @@ static void dial(struct connecting *connecting)
                                  connecting->transport, on_dialled, connecting);
 }
 
-struct connecting *connect_open(struct connector *connector, struct transport *transport,
-                                connect_done *done, void *owner)
+struct connecting *connect_open(struct connector *connector, const struct connect_request *request,
+                                struct transport *transport, connect_done *done, void *owner)
 {
     struct connecting *connecting = mem_new(sizeof *connecting);
 
     connecting->connector = connector;
+    connecting->request = *request;
+    if (request->may_retract && loop_now(connector->loop) < connector->retracted_until)
+        connecting->request.offer = false;
     connecting->target = &connector->target;
     connecting->transport = transport;
     connecting->done = done;
     connecting->owner = owner;
     connecting->deadline = (struct loop_timer){.on_time = on_deadline, .owner = connecting};
-    buffer_init(&connecting->out, REQUEST_MAX + 256);
+    buffer_init(&connecting->out, REQUEST_MAX + COOKIES_SIZE + 4096);
     buffer_init(&connecting->in, UPGRADE_HEAD_MAX);
     dial(connecting);
     return connecting;

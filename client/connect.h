@@ -3,6 +3,7 @@
 #ifndef CLIENT_CONNECT_H
 #define CLIENT_CONNECT_H
 
+#include "client/cookies.h"
 #include "client/loop.h"
 #include "client/transport.h"
 #include "common/bytes.h"
@@ -23,12 +24,32 @@ struct connect_settings {
     unsigned long timeout; /* of each step, milliseconds */
 };
 
-/* Called once; then the connecting is gone. STATUS_OK: the transport is an open WebSocket, watched
- * for reading, and `rest` holds the first bytes that came behind the upgrade's answer. Otherwise
- * the transport is closed and `error` is fit for the Postgres client. STATUS_DENIED: credentials or
- * policy, trying again is no use. */
-typedef void connect_done(void *owner, enum status status, struct bytes rest,
-                          const struct error *error);
+/* The subprotocol whose sessions outlive their WebSockets. */
+#define CONNECT_SUBPROTOCOL "electric-tunnel.v1"
+
+/* What to ask the service for; copied, what it points to is borrowed until done. */
+struct connect_request {
+    bool offer; /* the subprotocol */
+    /* A service that does not take the offer is asked once more without it, and for some minutes
+     * not at all. */
+    bool may_retract;
+    const char *session;     /* for balancers; NULL: none. Goes with the offer */
+    struct cookies *cookies; /* sent, and set by the answer; NULL: none */
+};
+
+/* Views are valid during the call. */
+struct connect_result {
+    /* STATUS_OK: the transport is an open WebSocket, watched for reading. Otherwise it is closed.
+     * STATUS_DENIED: credentials or policy, trying again is no use. */
+    enum status status;
+    const struct error *error; /* unless STATUS_OK: fit for the Postgres client */
+    bool agreed;               /* on the subprotocol */
+    struct bytes rest;         /* the first bytes that came behind the upgrade's answer */
+    unsigned http_status;      /* of the answer; 0: there was none */
+};
+
+/* Called once; then the connecting is gone. */
+typedef void connect_done(void *owner, const struct connect_result *result);
 
 /* NULL: a file in the settings is not usable, described in `error`. `keys` is borrowed. */
 struct connector *connector_new(struct loop *loop, const struct connect_settings *settings,
@@ -40,8 +61,8 @@ const char *connector_display(const struct connector *connector);
 
 /* Opens a WebSocket on `transport`, which is freshly initialised and stays where it is. Never calls
  * `done` before it returns. */
-struct connecting *connect_open(struct connector *connector, struct transport *transport,
-                                connect_done *done, void *owner);
+struct connecting *connect_open(struct connector *connector, const struct connect_request *request,
+                                struct transport *transport, connect_done *done, void *owner);
 /* Closes the transport; `done` will not be called. */
 void connect_cancel(struct connecting *connecting);
 

@@ -311,6 +311,16 @@ static void report_failure(struct forward *forward)
 /* ---- from the local side -----------------------------------------------------------------------
  */
 
+/* In raw mode the messages on their way up mean nothing, and are not looked at. */
+static void note_sent(struct forward *forward, struct bytes bytes)
+{
+    if (forward->tunnel->type->asks_doubt)
+        pgstart_sent_bytes(&forward->start, bytes);
+    else if (forward->start.startup_left > 0)
+        pgstart_sent(&forward->start, bytes.len);
+    forward->bytes_up += bytes.len;
+}
+
 /* What was read before the tunnel came up, and then the end if it has come. */
 static void send_early(struct forward *forward)
 {
@@ -322,10 +332,13 @@ static void send_early(struct forward *forward)
         uint8_t *into = tunnel_reserve(forward->tunnel, &room);
         size_t count = bytes.len < room ? bytes.len : room;
 
+        if (count == 0) {
+            forward->tunnel_full = true;
+            return;
+        }
         memcpy(into, bytes.data, count);
+        note_sent(forward, bytes_first(bytes, count));
         buffer_consume(&forward->early, count);
-        pgstart_sent(&forward->start, count);
-        forward->bytes_up += count;
         forward->tunnel_full = !tunnel_commit(forward->tunnel, count);
     }
     if (forward->local_ended && buffer_len(&forward->early) == 0 && !forward->tunnel_over)
@@ -356,6 +369,25 @@ static void local_end(struct forward *forward)
         send_early(forward);
 }
 
+/* A CancelRequest for a session that goes through a tunnel of ours takes the same way. Nobody
+ * expects an answer (Postgres documentation, "Canceling Requests in Progress"). */
+static bool cancel_directly(struct forward *forward)
+{
+    struct tunnel_cancel cancel;
+
+    if (!pgstart_read_cancel(buffer_peek(&forward->early), &cancel))
+        return false;
+    for (struct forward *other = forward->forwards->first; other != NULL; other = other->next) {
+        if (!pgstart_fits_cancel(&other->start, &cancel) || other->tunnel_over ||
+            !tunnel_cancel(other->tunnel, &cancel))
+            continue;
+        log_debug(&forward->log, "is a CancelRequest for tunnel %llu", other->log.id);
+        forward_close(forward, "its CancelRequest was handed on");
+        return true;
+    }
+    return false;
+}
+
 /* Answers what can be answered here, and forwards the rest once both sides are ready. */
 static void advance(struct forward *forward)
 {
@@ -372,6 +404,8 @@ static void advance(struct forward *forward)
         }
     }
     if (!forward->decided || forward->closing)
+        return;
+    if (forward->start.kind == PGSTART_CANCEL && cancel_directly(forward))
         return;
     if (forward->failure != NULL) {
         pgstart_sent(&forward->start, buffer_len(&forward->early));
@@ -430,13 +464,16 @@ static void read_and_send(struct forward *forward)
         size_t room;
         size_t count;
         uint8_t *into = tunnel_reserve(forward->tunnel, &room);
-        bool more = read_into(forward, into, room, &count);
+        bool more;
 
+        if (room == 0) {
+            forward->tunnel_full = true;
+            return;
+        }
+        more = read_into(forward, into, room, &count);
         if (count == 0)
             return;
-        if (forward->start.startup_left > 0)
-            pgstart_sent(&forward->start, count);
-        forward->bytes_up += count;
+        note_sent(forward, bytes_of(into, count));
         forward->tunnel_full = !tunnel_commit(forward->tunnel, count);
         if (!more || forward->tunnel_full || forward->tunnel_over)
             return;
@@ -526,12 +563,31 @@ static void on_end(void *owner, const struct error *error)
     local_wait(forward);
 }
 
+static void on_replaced(void *owner, struct tunnel *replacement);
+
+static enum doubt doubt(void *owner)
+{
+    struct forward *forward = owner;
+
+    return pgstart_doubt(&forward->start);
+}
+
 static const struct tunnel_events events = {
     .on_up = on_up,
     .on_data = on_data,
     .on_room = on_room,
     .on_end = on_end,
+    .on_replaced = on_replaced,
+    .doubt = doubt,
 };
+
+static void on_replaced(void *owner, struct tunnel *replacement)
+{
+    struct forward *forward = owner;
+
+    forward->tunnel = replacement;
+    tunnel_own(replacement, &events, forward, &forward->log);
+}
 
 /* ---- all of them -------------------------------------------------------------------------------
  */
@@ -564,7 +620,8 @@ void forwards_add(struct forwards *forwards, int fd)
     buffer_init(&forward->to_local, TO_LOCAL_MAX);
     flow_init(&forward->to_local_flow, LOW_WATER, HIGH_WATER);
     log_info(&forward->log, "opened");
-    forward->tunnel = tunnel_open(forwards->type, forwards->shared, &events, forward);
+    forward->tunnel = tunnel_open(forwards->type, forwards->shared);
+    tunnel_own(forward->tunnel, &events, forward, &forward->log);
     local_wait(forward);
 }
 

@@ -23,6 +23,7 @@ struct loop {
     int epoll;
     bool stopped;
     int64_t now;
+    int64_t elapsed;
     struct epoll_event events[EVENTS_A_TURN];
     int event_count; /* of this turn */
     int event_next;  /* the first one not delivered yet */
@@ -36,12 +37,23 @@ struct loop {
     void *signal_owner;
 };
 
-static int64_t clock_milliseconds(void)
+static int64_t milliseconds_of(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t clock_milliseconds(void)
+{
+    return milliseconds_of(CLOCK_MONOTONIC);
+}
+
+static void read_clocks(struct loop *loop)
+{
+    loop->now = clock_milliseconds();
+    loop->elapsed = milliseconds_of(CLOCK_BOOTTIME);
 }
 
 struct loop *loop_new(void)
@@ -54,7 +66,7 @@ struct loop *loop_new(void)
         abort();
     }
     loop->signals.fd = -1;
-    loop->now = clock_milliseconds();
+    read_clocks(loop);
     return loop;
 }
 
@@ -71,6 +83,11 @@ void loop_free(struct loop *loop)
 int64_t loop_now(const struct loop *loop)
 {
     return loop->now;
+}
+
+int64_t loop_elapsed(const struct loop *loop)
+{
+    return loop->elapsed;
 }
 
 void loop_stop(struct loop *loop)
@@ -273,7 +290,7 @@ void loop_run(struct loop *loop)
     while (!loop->stopped) {
         int count = epoll_wait(loop->epoll, loop->events, EVENTS_A_TURN, until_next_timer(loop));
 
-        loop->now = clock_milliseconds();
+        read_clocks(loop);
         loop->event_count = count < 0 ? 0 : count;
         loop->event_next = 0;
         while (loop->event_next < loop->event_count && !loop->stopped) {

@@ -50,6 +50,9 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 /* Monotonic milliseconds, read once a turn. */
 int64_t loop_now(const struct loop *loop);
+/* The same on a clock that goes on while the machine is suspended. Timers do not: one that was
+ * running fires that much later. */
+int64_t loop_elapsed(const struct loop *loop);
 
 /* SIGINT (unless it is ignored) and SIGTERM call `on_signal` once; a second one has its default
  * effect, so it ends the program at once. SIGPIPE is ignored. Call before any thread starts. */

@@ -13,6 +13,8 @@
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
+/* In the order of enum client_protocol. */
+static const char *const protocols[] = {"auto", "v1", "raw", NULL};
 static const char *const outputs[] = {"text", "json", NULL};
 
 static bool check_service(const char *value, struct error *error)
@@ -82,6 +84,19 @@ static const struct option_spec rows[] = {
      .offset = FIELD(key),
      .value_name = "FILE",
      .help = "its private key (PEM), unless it is in the file of the certificate"},
+    {.flag = "protocol",
+     .type = OPTION_CHOICE,
+     .preset = "raw",
+     .offset = FIELD(protocol),
+     .choices = protocols,
+     .help = "v1 keeps sessions over broken connections; raw is what every service speaks; auto "
+             "finds out"},
+    {.flag = "tunnel-memory",
+     .variable = "TUNNEL_MEMORY",
+     .type = OPTION_SIZE,
+     .preset = "64MiB",
+     .offset = FIELD(tunnel_memory),
+     .help = "what all sessions together may keep in memory to send it again or until it is read"},
     {.flag = "connect-timeout",
      .type = OPTION_SECONDS,
      .preset = "10s",

@@ -14,6 +14,7 @@ enum {
 };
 
 enum client_output { CLIENT_OUTPUT_TEXT, CLIENT_OUTPUT_JSON };
+enum client_protocol { CLIENT_PROTOCOL_AUTO, CLIENT_PROTOCOL_V1, CLIENT_PROTOCOL_RAW };
 
 struct client_settings {
     char *service_text;
@@ -24,6 +25,8 @@ struct client_settings {
     char *ca_file;
     char *certificate;
     char *key;
+    int protocol; /* enum client_protocol */
+    size_t tunnel_memory;
     unsigned long connect_timeout; /* milliseconds, of each step */
     unsigned long ready_fd;        /* 0: none */
     int output;                    /* enum client_output */

@@ -57,40 +57,119 @@ void pgstart_sent(struct pgstart *start, size_t count)
     start->startup_left = count >= start->startup_left ? 0 : start->startup_left - (uint32_t)count;
 }
 
-/* Takes what is missing of a header; false when the bytes end before it does. */
-static bool take_header(struct pgstart *start, struct bytes *bytes)
+/* Of those that ask for something, what ends with a ReadyForQuery, and what only adds to it
+ * (Postgres documentation, "Message Flow"). */
+static void note_frontend(struct pgstart *start)
 {
-    while (start->header_len < sizeof start->header) {
-        if (!bytes_take_u8(bytes, &start->header[start->header_len]))
-            return false;
-        start->header_len++;
+    switch (pgscan_type(&start->frontend)) {
+    case 'Q': /* Query */
+    case 'F': /* FunctionCall */
+    case 'S': /* Sync */
+        start->unanswered++;
+        start->asked = false;
+        break;
+    case 'p': /* PasswordMessage and its kin */
+    case 'd': /* CopyData, CopyDone, CopyFail: part of what was asked before */
+    case 'c':
+    case 'f':
+    case 'H': /* Flush */
+    case 'X': /* Terminate */
+        break;
+    default:
+        start->asked = true;
     }
-    return true;
+}
+
+void pgstart_sent_bytes(struct pgstart *start, struct bytes bytes)
+{
+    size_t startup = bytes.len < start->startup_left ? bytes.len : start->startup_left;
+    struct bytes piece;
+
+    pgstart_sent(start, startup);
+    bytes = bytes_skip(bytes, startup);
+    if (start->kind != PGSTART_SESSION)
+        return;
+    start->spoke = start->spoke || bytes.len > 0;
+    while (pgscan_next(&start->frontend, &bytes, &piece))
+        if (start->frontend.begins)
+            note_frontend(start);
+}
+
+static void note_ready(struct pgstart *start, uint8_t transaction)
+{
+    /* The first one ends the start-up. */
+    if (start->transaction != 0 && start->unanswered > 0)
+        start->unanswered--;
+    start->transaction = transaction;
+}
+
+static void note_key(struct pgstart *start, struct bytes piece)
+{
+    size_t room = sizeof start->cancel_key - start->cancel_key_len;
+    struct bytes part = bytes_first(piece, room);
+
+    if (part.len > 0)
+        memcpy(start->cancel_key + start->cancel_key_len, part.data, part.len);
+    start->cancel_key_len += part.len;
+}
+
+static void note_backend(struct pgstart *start, struct bytes piece)
+{
+    uint8_t type = pgscan_type(&start->backend);
+
+    start->last_type = type;
+    if (type == 'Z' && piece.len > 0)
+        note_ready(start, piece.data[0]);
+    if (type != 'K')
+        return;
+    if (start->backend.begins)
+        start->cancel_key_len = 0;
+    note_key(start, piece);
 }
 
 void pgstart_received(struct pgstart *start, struct bytes bytes)
 {
-    while (start->kind == PGSTART_SESSION && bytes.len > 0) {
-        struct bytes length_field = bytes_of(start->header + 1, 4);
-        uint32_t length;
-        size_t skipped;
+    struct bytes piece;
 
-        if (start->body_left == 0) {
-            if (!take_header(start, &bytes))
-                return;
-            start->header_len = 0;
-            bytes_take_u32(&length_field, &length);
-            if (length < 4) {
-                start->kind = PGSTART_OTHER;
-                return;
-            }
-            start->last_type = start->header[0];
-            start->body_left = length - 4;
-        }
-        skipped = bytes.len < start->body_left ? bytes.len : start->body_left;
-        bytes = bytes_skip(bytes, skipped);
-        start->body_left -= (uint32_t)skipped;
-    }
+    if (start->kind != PGSTART_SESSION)
+        return;
+    while (pgscan_next(&start->backend, &bytes, &piece))
+        note_backend(start, piece);
+    if (start->backend.invalid)
+        start->kind = PGSTART_OTHER;
+}
+
+enum doubt pgstart_doubt(const struct pgstart *start)
+{
+    if (start->kind == PGSTART_UNKNOWN)
+        return DOUBT_STARTING;
+    if (start->kind != PGSTART_SESSION || start->frontend.invalid || start->asked ||
+        start->unanswered > 0)
+        return DOUBT_OUTCOME;
+    if (start->transaction == 0)
+        return start->spoke ? DOUBT_IDLE : DOUBT_STARTING;
+    return start->transaction == 'I' ? DOUBT_IDLE : DOUBT_IN_TRANSACTION;
+}
+
+bool pgstart_read_cancel(struct bytes packet, struct tunnel_cancel *cancel)
+{
+    uint32_t length;
+    uint32_t code;
+
+    if (!bytes_take_u32(&packet, &length) || !bytes_take_u32(&packet, &code) ||
+        code != CODE_CANCEL || length < 12 || length - 8 > packet.len)
+        return false;
+    bytes_take_u32(&packet, &cancel->pid);
+    cancel->key = bytes_first(packet, length - 12);
+    return true;
+}
+
+bool pgstart_fits_cancel(const struct pgstart *start, const struct tunnel_cancel *cancel)
+{
+    struct bytes key = bytes_of(start->cancel_key, start->cancel_key_len);
+    uint32_t pid;
+
+    return bytes_take_u32(&key, &pid) && pid == cancel->pid && bytes_equal_secret(key, cancel->key);
 }
 
 enum pgstart_place pgstart_place(const struct pgstart *start)
@@ -99,7 +178,7 @@ enum pgstart_place pgstart_place(const struct pgstart *start)
         return PGSTART_EARLY;
     if (start->kind != PGSTART_SESSION)
         return PGSTART_UNTRACKED;
-    if (start->header_len > 0 || start->body_left > 0)
+    if (pgscan_is_inside(&start->backend))
         return PGSTART_INSIDE;
     return start->last_type == 'E' ? PGSTART_AFTER_ERROR : PGSTART_BOUNDARY;
 }

@@ -1,12 +1,16 @@
-/* How a Postgres connection starts, and where backend messages begin: just enough of the protocol
- * to decline encryption locally and to know when an ErrorResponse may be put in.
+/* How a Postgres connection starts, where its messages begin, and whether something asked is still
+ * unanswered: just enough of the protocol to decline encryption locally, to know when an
+ * ErrorResponse may be put in, and what it can say.
  * Postgres documentation, "Frontend/Backend Protocol", chapters "Message Flow" and "Message
  * Formats". No I/O. Bytes that are not Postgres are never an error: they pass. */
 #ifndef CLIENT_PGSTART_H
 #define CLIENT_PGSTART_H
 
+#include "client/doubt.h"
+#include "client/pgscan.h"
 #include "common/buffer.h"
 #include "common/status.h"
+#include "common/tunnel/tunnel_frame.h"
 
 /* A proxy that speaks the protocol accepts no longer start-up packet. */
 #define PGSTART_PACKET_MAX 10000
@@ -23,10 +27,15 @@ struct pgstart {
     enum pgstart_kind kind;
     unsigned declined;     /* requests for encryption answered so far */
     uint32_t startup_left; /* bytes of the StartupMessage that have not come by yet */
-    uint8_t header[5];     /* of the backend message that is coming by */
-    unsigned header_len;   /* bytes of it seen; 0 or 5 outside of a header */
-    uint32_t body_left;
-    uint8_t last_type; /* of the newest backend message */
+    struct pgscan backend;
+    struct pgscan frontend;
+    uint8_t last_type;     /* of the newest backend message */
+    uint8_t transaction;   /* ReadyForQuery's status: 'I', 'T' or 'E'; 0: there was none */
+    bool spoke;            /* something was sent behind the StartupMessage */
+    bool asked;            /* messages that no ReadyForQuery will follow yet */
+    uint32_t unanswered;   /* ReadyForQuery messages to come, beside the first */
+    size_t cancel_key_len; /* BackendKeyData: pid and key */
+    uint8_t cancel_key[4 + TUNNEL_CANCEL_KEY_MAX];
 };
 
 void pgstart_init(struct pgstart *start);
@@ -42,8 +51,10 @@ enum pgstart_answer {
 /* What to do with the first bytes of a local connection. */
 enum pgstart_answer pgstart_begin(struct pgstart *start, struct bytes bytes);
 
-/* Bytes on their way to the service, after PGSTART_PASS. */
+/* Bytes on their way to the service, after PGSTART_PASS. Only of who always calls the second one
+ * pgstart_doubt() can be asked. */
 void pgstart_sent(struct pgstart *start, size_t count);
+void pgstart_sent_bytes(struct pgstart *start, struct bytes bytes);
 /* Bytes on their way back. */
 void pgstart_received(struct pgstart *start, struct bytes bytes);
 
@@ -57,6 +68,13 @@ enum pgstart_place {
 };
 
 enum pgstart_place pgstart_place(const struct pgstart *start);
+
+enum doubt pgstart_doubt(const struct pgstart *start);
+
+/* The fields of a CancelRequest (borrowed); false unless it is one, and complete. */
+bool pgstart_read_cancel(struct bytes packet, struct tunnel_cancel *cancel);
+/* Whether BackendKeyData came by that it fits. */
+bool pgstart_fits_cancel(const struct pgstart *start, const struct tunnel_cancel *cancel);
 
 /* Appends a FATAL ErrorResponse. */
 void pgstart_write_error(struct buffer *out, const struct error *error);

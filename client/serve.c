@@ -9,10 +9,13 @@
 #include "client/forward.h"
 #include "client/listener.h"
 #include "client/ready.h"
+#include "client/v1.h"
 #include "common/log.h"
 #include "common/memory.h"
 
 #define PAGE 4096u
+/* Of a session, while there is memory. 4 MiB are 300 Mbit/s over 100 ms. */
+#define WINDOW (4u * 1024u * 1024u)
 
 struct server {
     const struct client_settings *settings;
@@ -20,6 +23,8 @@ struct server {
     struct frame_keys keys;
     struct connector *connector;
     uint8_t *memory; /* of `shared` */
+    struct budget budget;
+    struct endpoint_settings endpoint;
     struct tunnel_shared shared;
     struct forwards *forwards;
     struct listener *listener;
@@ -173,8 +178,18 @@ static int start(struct server *server, struct error *error)
         .keys = &server->keys,
         .payload = server->memory + PAGE,
         .receive = server->memory + PAGE + TUNNEL_READ_SIZE,
+        .endpoint = &server->endpoint,
+        .may_be_raw = settings->protocol == CLIENT_PROTOCOL_AUTO,
     };
-    server->forwards = forwards_new(&server->shared, &tunnel_raw);
+    server->budget = (struct budget){.limit = settings->tunnel_memory};
+    server->endpoint = (struct endpoint_settings){
+        .budget = &server->budget,
+        .window = WINDOW,
+        .max_frame = TUNNEL_READ_SIZE,
+        .ring_max = WINDOW,
+    };
+    server->forwards = forwards_new(
+        &server->shared, settings->protocol == CLIENT_PROTOCOL_RAW ? &tunnel_raw : &tunnel_v1);
     server->listener = listener_open(server->loop, settings->listen, settings->local_port,
                                      on_accepted, server, error);
     return server->listener == NULL ? EXIT_CANNOT_LISTEN : 0;
@@ -187,6 +202,7 @@ static void stop(struct server *server)
     error_set(&reason, STATUS_CLOSED, "57P01", "electric-tunnel is being stopped");
     listener_close(server->listener);
     forwards_free(server->forwards, &reason);
+    v1_free_all(&server->shared);
     connector_free(server->connector);
     free(server->memory);
     loop_free(server->loop);

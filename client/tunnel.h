@@ -1,7 +1,7 @@
 /* What carries one local connection's bytes to the service and back.
  *
- * Raw mode is one WebSocket for one local connection (raw.c). A protocol that outlives its
- * WebSocket can stand beside it: the local side only knows this. Nothing here frees or closes a
+ * Raw mode is one WebSocket for one local connection (raw.c). Sessions of electric-tunnel.v1
+ * outlive their WebSockets (v1.c). The local side only knows this. Nothing here frees or closes a
  * tunnel but tunnel_free(), so events may arrive during any call. */
 #ifndef CLIENT_TUNNEL_H
 #define CLIENT_TUNNEL_H
@@ -9,8 +9,12 @@
 #include <sys/uio.h>
 
 #include "client/connect.h"
+#include "client/doubt.h"
+#include "common/log.h"
+#include "common/tunnel/endpoint.h"
 
 struct tunnel;
+struct v1;
 
 /* What all tunnels use; owned by the program. */
 struct tunnel_shared {
@@ -19,6 +23,10 @@ struct tunnel_shared {
     struct frame_keys *keys;
     uint8_t *payload; /* TUNNEL_PAYLOAD_MAX bytes, and FRAME_HEADER_MAX in front of them */
     uint8_t *receive; /* TUNNEL_READ_SIZE bytes */
+    const struct endpoint_settings *endpoint;
+    struct v1 *sessions; /* all of v1.c's */
+    bool may_be_raw;     /* v1 becomes raw mode with a service that does not know it */
+    bool raw_told;       /* that it did */
 };
 
 /* What is read at once, from either side. Big reads matter more than anything else here: each one
@@ -36,41 +44,56 @@ struct tunnel_events {
     void (*on_room)(void *owner);
     /* Over. NULL: the service ended it in good order; all it sent was handed on. */
     void (*on_end)(void *owner, const struct error *error);
+    /* The tunnel is gone, and another one, which tells its events to nobody yet, stands in for it:
+     * nothing was sent so far. To be answered with tunnel_own(). */
+    void (*on_replaced)(void *owner, struct tunnel *replacement);
+    /* A question: how much may have happened that the local side does not know of? */
+    enum doubt (*doubt)(void *owner);
 };
 
 /* One kind of tunnel. */
 struct tunnel_type {
     const char *name;
+    bool asks_doubt; /* whether it ever asks that */
     struct tunnel *(*open)(struct tunnel_shared *shared);
     uint8_t *(*reserve)(struct tunnel *tunnel, size_t *len);
     bool (*commit)(struct tunnel *tunnel, size_t count);
     void (*receive)(struct tunnel *tunnel, bool on);
     void (*finish)(struct tunnel *tunnel);
+    /* NULL: there is no way to. */
+    void (*cancel)(struct tunnel *tunnel, const struct tunnel_cancel *cancel);
     void (*free)(struct tunnel *tunnel);
 };
 
 /* The part that all kinds begin with. */
 struct tunnel {
     const struct tunnel_type *type;
+    struct tunnel_shared *shared;
     const struct tunnel_events *events;
     void *owner;
+    struct log_context log; /* the owner's */
 };
 
 extern const struct tunnel_type tunnel_raw;
+extern const struct tunnel_type tunnel_v1;
 
-/* Starts to connect. No event comes before it returns. */
+/* Starts to connect. No event comes before it returns; tunnel_own() must follow. */
 static inline struct tunnel *tunnel_open(const struct tunnel_type *type,
-                                         struct tunnel_shared *shared,
-                                         const struct tunnel_events *events, void *owner)
+                                         struct tunnel_shared *shared)
 {
-    struct tunnel *tunnel = type->open(shared);
-
-    tunnel->events = events;
-    tunnel->owner = owner;
-    return tunnel;
+    return type->open(shared);
 }
 
-/* Where to put bytes that are to be sent: `*len` of them at most. Only once it is up. */
+static inline void tunnel_own(struct tunnel *tunnel, const struct tunnel_events *events,
+                              void *owner, const struct log_context *log)
+{
+    tunnel->events = events;
+    tunnel->owner = owner;
+    tunnel->log = *log;
+}
+
+/* Where to put bytes that are to be sent: `*len` of them at most; 0 only of a tunnel that is full:
+ * wait for on_room(). Only once it is up. */
 static inline uint8_t *tunnel_reserve(struct tunnel *tunnel, size_t *len)
 {
     return tunnel->type->reserve(tunnel, len);
@@ -92,6 +115,15 @@ static inline void tunnel_receive(struct tunnel *tunnel, bool on)
 static inline void tunnel_finish(struct tunnel *tunnel)
 {
     tunnel->type->finish(tunnel);
+}
+
+/* Hands a CancelRequest for the backend at its other end on. False: it cannot. */
+static inline bool tunnel_cancel(struct tunnel *tunnel, const struct tunnel_cancel *cancel)
+{
+    if (tunnel->type->cancel == NULL)
+        return false;
+    tunnel->type->cancel(tunnel, cancel);
+    return true;
 }
 
 /* Ends it now, telling the service if that takes no waiting. NULL-safe; not from an event. */

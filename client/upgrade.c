@@ -36,9 +36,24 @@ void upgrade_write_host(struct buffer *out, const struct url *url)
         buffer_append_format(out, ":%u", (unsigned)url->port);
 }
 
-void upgrade_write_request(struct buffer *out, const struct upgrade_target *target)
+/* A redirect may have led here with the parameter in its query already. */
+static void write_path(struct buffer *out, const char *path, const char *session)
 {
-    buffer_append_format(out, "GET %s HTTP/1.1\r\nHost: ", target->path);
+    char *parameter = session != NULL ? mem_format("session=%s", session) : NULL;
+    const char *query = strchr(path, '?');
+
+    buffer_append_format(out, "%s", path);
+    if (parameter != NULL && (query == NULL || strstr(query, parameter) == NULL))
+        buffer_append_format(out, "%c%s", query == NULL ? '?' : '&', parameter);
+    free(parameter);
+}
+
+void upgrade_write_request(struct buffer *out, const struct upgrade_target *target,
+                           const struct upgrade_key *key)
+{
+    buffer_append_format(out, "GET ");
+    write_path(out, target->path, target->session);
+    buffer_append_format(out, " HTTP/1.1\r\nHost: ");
     upgrade_write_host(out, target->service);
     buffer_append_format(out, "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                               "User-Agent: electric-tunnel/" ELECTRIC_VERSION "\r\n"
@@ -47,10 +62,8 @@ void upgrade_write_request(struct buffer *out, const struct upgrade_target *targ
         buffer_append_format(out, "Authorization: %s\r\n", target->authorization);
     if (target->subprotocol != NULL)
         buffer_append_format(out, "Sec-WebSocket-Protocol: %s\r\n", target->subprotocol);
-}
-
-void upgrade_write_key(struct buffer *out, const struct upgrade_key *key)
-{
+    if (target->cookies != NULL)
+        cookies_write(target->cookies, out);
     buffer_append_format(out, "Sec-WebSocket-Key: %s\r\n\r\n", key->text);
 }
 
@@ -156,6 +169,8 @@ static void read_field(struct bytes name, struct bytes value, const char *accept
         response->content_type = value;
     else if (equals_ignoring_case(name, "retry-after"))
         response->retry_after = value;
+    else if (equals_ignoring_case(name, "set-cookie") && response->cookie_count < COOKIES_MAX)
+        response->cookies[response->cookie_count++] = value;
 }
 
 static const char *find_fault(const struct checks *checks)

@@ -2,6 +2,7 @@
 #ifndef CLIENT_UPGRADE_H
 #define CLIENT_UPGRADE_H
 
+#include "client/cookies.h"
 #include "common/buffer.h"
 #include "common/frame.h"
 #include "common/status.h"
@@ -17,18 +18,21 @@ struct upgrade_key {
 
 void upgrade_key_make(struct upgrade_key *key, struct frame_keys *keys);
 
-/* Where to ask, and with which credentials. All borrowed; the last two may be NULL. */
+/* What to ask for, where, and with which credentials. All borrowed; what follows `path` may be
+ * NULL.
+ */
 struct upgrade_target {
     const struct url *service;
     const char *path;          /* with its query, absolute */
+    const char *session;       /* value of a parameter added to the query, for balancers */
     const char *authorization; /* value of the header */
     const char *subprotocol;   /* offered */
+    const struct cookies *cookies;
 };
 
-/* Appends the request up to where the key belongs; upgrade_write_key() completes it. Split so that
- * the long part is made once. */
-void upgrade_write_request(struct buffer *out, const struct upgrade_target *target);
-void upgrade_write_key(struct buffer *out, const struct upgrade_key *key);
+/* Appends the request. */
+void upgrade_write_request(struct buffer *out, const struct upgrade_target *target,
+                           const struct upgrade_key *key);
 
 /* What a response head says. Views into the input. */
 struct upgrade_response {
@@ -40,6 +44,8 @@ struct upgrade_response {
     struct bytes server;
     struct bytes content_type;
     struct bytes retry_after;
+    struct bytes cookies[COOKIES_MAX]; /* the first Set-Cookie fields */
+    size_t cookie_count;
     struct bytes body; /* what has arrived of it; after a 101: WebSocket frames */
 };
 

@@ -145,8 +145,7 @@ START_TEST(the_request_holds_what_it_must)
 
     ck_assert_int_eq(url_parse("http://[::1]:8080/a", &url, &error), STATUS_OK);
     buffer_init(&out, 4096);
-    upgrade_write_request(&out, &target);
-    upgrade_write_key(&out, &key);
+    upgrade_write_request(&out, &target, &key);
     text = buffer_peek(&out);
     ck_assert(bytes_starts_with(text, expected));
     ck_assert(bytes_equal_string(bytes_skip(text, text.len - strlen(end)), end));

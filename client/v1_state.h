@@ -1,0 +1,84 @@
+/* The inside of a client's session of electric-tunnel.v1, shared by its own files only. */
+#ifndef CLIENT_V1_STATE_H
+#define CLIENT_V1_STATE_H
+
+#include "client/cookies.h"
+#include "client/gather.h"
+#include "client/tunnel.h"
+#include "client/websocket.h"
+#include "common/tunnel/tunnel_decoder.h"
+
+#define V1_NEVER INT64_MAX
+
+/* A WebSocket for one session. */
+struct attachment {
+    struct v1 *v1;
+    struct websocket *websocket;
+    struct tunnel_decoder decoder;
+    uint32_t number;  /* the endpoint's; 0: it is not open yet */
+    int64_t began_at; /* loop_elapsed() */
+};
+
+/* Times are those of loop_elapsed(). */
+struct v1 {
+    struct tunnel tunnel;
+    struct v1 *previous; /* in `sessions` of what all share */
+    struct v1 *next;
+    struct endpoint *endpoint;
+    struct loop_timer timer;
+    struct loop_task work;    /* v1_work(), later in this turn */
+    struct loop_task destroy; /* nobody needs it any more */
+
+    /* Attachments (v1_attach.c) */
+    struct attachment *current; /* the endpoint's */
+    struct attachment *coming;  /* not open yet */
+    struct attachment *left;    /* closed once the current one is up */
+    struct cookies cookies;
+    char route[17];
+    unsigned failures; /* attempts in a row */
+    int64_t began_at;  /* the last attempt */
+    int64_t retry_at;  /* or V1_NEVER */
+    int64_t lost_at;   /* when an attachment that was up went; V1_NEVER: it is up */
+    char loss[200];    /* why it went */
+    bool lost_told;    /* that it takes a while */
+
+    /* The local side (v1.c) */
+    struct gather gather; /* for it, from the current read */
+    size_t want;          /* what its next read may bring */
+    int64_t opened_at;
+    int64_t linger_until; /* without an owner: for the other end to have everything */
+    int64_t timer_at;     /* what `timer` waits for */
+    bool finished;        /* the local side sends no more */
+    bool up_told;         /* on_up() was called: the session may have been opened */
+    bool receiving;       /* the local side takes bytes */
+    bool full;            /* the local side waits for on_room() */
+    bool end_told;        /* on_end() was called */
+    bool orphan;          /* the owner is gone */
+    bool working;         /* inside v1_work() */
+};
+
+/* Does whatever can be done now: hands on, sends, attaches, ends. */
+void v1_work(struct v1 *v1);
+/* The session is lost for good. Tells the local side why, and what is known. */
+void v1_give_up(struct v1 *v1, const char *reason);
+/* It never was one. */
+void v1_refuse(struct v1 *v1, const struct error *error);
+/* The current attachment brought bytes for the local side: to be taken from the endpoint. */
+void v1_take_fresh(struct v1 *v1);
+void v1_hand_on(struct v1 *v1);
+/* Becomes raw mode on that WebSocket; the session is gone. */
+void v1_become_raw(struct v1 *v1, struct attachment *attachment,
+                   const struct connect_result *result);
+/* A new id, which nobody has heard of. */
+void v1_make_id(struct tunnel_id *id, struct tunnel_key *key);
+
+/* Starts an attempt, unless one is under way. */
+void v1_attach(struct v1 *v1);
+/* What the endpoint has to say, while the current attachment takes it. */
+void v1_send(struct v1 *v1);
+/* It is time: asks the endpoint whether its attachment is dead, and for the next attempt. */
+void v1_check_time(struct v1 *v1);
+/* Closes all attachments, with a Close frame where that takes no waiting. */
+void v1_drop_attachments(struct v1 *v1);
+
+#endif

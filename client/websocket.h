@@ -1,0 +1,75 @@
+/* A WebSocket to the service, client's end: opening, binary messages both ways, pongs, Close. What
+ * the messages carry is its owner's business.
+ *
+ * Bytes are masked on their way into one buffer that all share, and written from there; only what
+ * the system refuses is copied into a queue. An idle WebSocket holds no buffer at all. */
+#ifndef CLIENT_WEBSOCKET_H
+#define CLIENT_WEBSOCKET_H
+
+#include "client/connect.h"
+#include "common/buffer.h"
+#include "common/frame.h"
+
+struct tunnel_shared;
+
+/* Any of them may call anything here, also websocket_free(). */
+struct websocket_events {
+    /* It is open, or could not be opened, and is over. */
+    void (*on_open)(void *owner, const struct connect_result *result);
+    /* A piece of a binary message, in writable memory; `last`: its last one. */
+    void (*on_data)(void *owner, struct bytes piece, bool last);
+    /* Something was heard. The pieces given since the last call are about to be overwritten. */
+    void (*on_heard)(void *owner);
+    /* What was queued is written. */
+    void (*on_room)(void *owner);
+    /* Over. `code` is that of the service's Close, and `reason` its text; 0: it was lost, and
+     * `reason` says how. */
+    void (*on_end)(void *owner, uint16_t code, const char *reason);
+};
+
+/* May be read by its owner, except what is marked as private. */
+struct websocket {
+    const struct websocket_events *events;
+    void *owner;
+    struct tunnel_shared *shared;
+    struct connecting *connecting; /* NULL once it is open or over */
+    struct transport transport;
+    struct frame_decoder decoder; /* private */
+    struct buffer out;            /* what the system has not taken yet */
+    struct loop_task read_again;  /* private: bytes that no readiness will announce */
+    int64_t heard_at;             /* loop_now() */
+    int busy;                     /* private: calls further up the stack */
+    bool open;
+    bool receiving;
+    bool close_sent;
+    bool broken;       /* it takes no more; what the service sent before may still be read */
+    bool sent_unheard; /* data went out since the service was last heard of */
+    bool ended;        /* no event follows */
+    bool freed;        /* private */
+};
+
+/* Starts to connect. No event comes before it returns. */
+struct websocket *websocket_open(struct tunnel_shared *shared,
+                                 const struct connect_request *request,
+                                 const struct websocket_events *events, void *owner);
+/* From now on it serves somebody else. */
+void websocket_hand_over(struct websocket *websocket, const struct websocket_events *events,
+                         void *owner);
+/* No event follows; only websocket_free(). */
+void websocket_stop(struct websocket *websocket);
+/* Closes the connection; no event follows. NULL-safe. */
+void websocket_free(struct websocket *websocket);
+
+/* One binary message: `head` and `payload`, TUNNEL_PAYLOAD_MAX bytes together at most. Neither is
+ * changed. What the system does not take is queued: to be avoided while `out` is not empty. */
+void websocket_send(struct websocket *websocket, struct bytes head, struct bytes payload);
+/* The same for the first `count` bytes in the shared buffer, which are masked in place. */
+void websocket_send_shared(struct websocket *websocket, size_t count);
+void websocket_ping(struct websocket *websocket);
+/* Once; nothing can be sent behind it. */
+void websocket_close(struct websocket *websocket, uint16_t code, const char *reason);
+
+/* Whether to read; on at first. */
+void websocket_receive(struct websocket *websocket, bool on);
+
+#endif
