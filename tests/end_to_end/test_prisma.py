@@ -1,6 +1,5 @@
 """Prisma's introspection, with the schema engine that comes with its npm package: `prisma db pull`."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -48,22 +47,14 @@ class Prisma(rig.EndToEndTest):
 
     @classmethod
     def find_tools(cls):
-        cls.installed = tools.prisma()
-
-    def setUp(self):
-        self.directory = self.enterContext(tempfile.TemporaryDirectory())
-        # The configuration finds modules beside itself.
-        os.symlink(os.path.join(self.installed, "node_modules"), os.path.join(self.directory, "node_modules"))
-        for name in ("prisma.config.mjs", "schema.prisma"):
-            shutil.copy(rig.driver("prisma", name), self.directory)
+        cls.directory = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.prisma = tools.prisma(cls.directory)
 
     def run_pull(self, entrance):
-        given = {"DATABASE_URL": self.url(entrance, user="prisma"), "PRISMA_CLIENT_ENGINE_TYPE": "client",
-                 "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1"}
         return subprocess.run(
-            [shutil.which("node"), "node_modules/prisma/build/index.js", "db", "pull", "--print", "--config",
-             "prisma.config.mjs"], cwd=self.directory, env=environment(given), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=PULL_TIMEOUT)
+            [shutil.which("node"), self.prisma, "db", "pull", "--print"], cwd=self.directory,
+            env=environment({"DATABASE_URL": self.url(entrance, user="prisma"), **tools.PRISMA_ENVIRONMENT}),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PULL_TIMEOUT)
 
     def pull(self, entrance):
         """The models and enums, each as Prisma prints it, but for how it aligns them."""

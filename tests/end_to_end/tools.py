@@ -49,14 +49,23 @@ def node(script):
     return [shutil.which("node"), installed]
 
 
-def legacy_cli():
+def legacy_cli(project="legacy_cli"):
     """A directory whose node_modules has the legacy CLI; it wants to be run there."""
-    return _npm_project("legacy_cli")
+    return _npm_project(project)
 
 
-def prisma():
-    """A directory whose node_modules has Prisma's command line."""
-    return _npm_project("prisma")
+def prisma(directory):
+    """Makes `directory` a project that Prisma is configured for; answers Prisma's command line."""
+    installed = _npm_project("prisma")
+    # The configuration finds modules beside itself.
+    os.symlink(os.path.join(installed, "node_modules"), os.path.join(directory, "node_modules"))
+    for name in ("package.json", "prisma.config.mjs", "schema.prisma"):
+        shutil.copy(os.path.join(DRIVERS, "prisma", name), directory)
+    return os.path.join(installed, "node_modules/prisma/build/index.js")
+
+
+# Beside DATABASE_URL: its engines are those that come with it.
+PRISMA_ENVIRONMENT = {"PRISMA_CLIENT_ENGINE_TYPE": "client", "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1"}
 
 
 def _cache():
@@ -103,7 +112,8 @@ def _npm_install(manifests, target):
 
 
 def main():
-    for name, get in (("node-postgres and postgres.js", lambda: _npm_project("node")), ("legacy CLI", legacy_cli), ("Prisma", prisma),
+    for name, get in (("node-postgres and postgres.js", lambda: _npm_project("node")), ("legacy CLI", legacy_cli),
+                      ("older legacy CLI", lambda: legacy_cli("legacy_cli_0_9")), ("Prisma", lambda: _npm_project("prisma")),
                       ("psycopg", psycopg), ("pgJDBC", java)):
         try:
             get()
