@@ -33,6 +33,7 @@ struct state {
     size_t steps;            /* how many have run */
     char functions_hash[65]; /* of the functions installed */
     enum schema_mode mode;
+    bool granted; /* everybody may call what they must: a dump may come without its privileges */
 };
 
 /* -- what is installed ----------------------------------------------------------------------------
@@ -94,7 +95,9 @@ static enum status read_progress(PGconn *conn, struct state *state, struct error
         " (SELECT value::text FROM electric.settings WHERE name = 'functions'),"
         " coalesce((SELECT value::text FROM electric.settings WHERE name = 'product'), '')"
         "     = 'electric-tunnel',"
-        " (SELECT value::text FROM electric.settings WHERE name = 'mode')",
+        " (SELECT value::text FROM electric.settings WHERE name = 'mode'),"
+        " coalesce(has_schema_privilege('public', 'electric', 'USAGE') AND has_function_privilege("
+        "  'public', to_regprocedure('electric.note_version()')::oid, 'EXECUTE'), false)",
         NULL, reading, &rows, error);
 
     if (status != STATUS_OK)
@@ -104,6 +107,7 @@ static enum status read_progress(PGconn *conn, struct state *state, struct error
     if (!schema_is_true(rows, 2))
         state->presence = SCHEMA_FOREIGN;
     (void)schema_decode_mode(PQgetvalue(rows, 0, 3), &state->mode);
+    state->granted = schema_is_true(rows, 4);
     PQclear(rows);
     return STATUS_OK;
 }
@@ -149,7 +153,8 @@ static enum status read_state(PGconn *conn, struct state *state, struct error *e
 
 static bool is_current(const struct state *state)
 {
-    return state->presence == SCHEMA_OURS && state->steps == sql_bundle.step_count &&
+    return state->presence == SCHEMA_OURS && state->granted &&
+           state->steps == sql_bundle.step_count &&
            strcmp(state->functions_hash, sql_bundle.functions_hash) == 0;
 }
 

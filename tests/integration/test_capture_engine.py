@@ -1,8 +1,6 @@
-"""The capture engine: marked sessions, operations, messages, rights, restores, switching on, health."""
+"""The capture engine: marked sessions, operations, messages, rights, switching on, health."""
 
 import json
-import shutil
-import subprocess
 import unittest
 
 from tests.integration.test_capture import EngineTest
@@ -443,57 +441,6 @@ class Permissions(EngineTest):
     def test_sqlite(self):
         self.session.run("CALL electric.sqlite('CREATE VIEW v AS SELECT 1')")
         self.assertEqual(self.ops(), [{"op": "sqlite", "statements": "CREATE VIEW v AS SELECT 1"}])
-
-
-class Restore(EngineTest):
-    """A dumped and restored database, before and after a server has started on it."""
-
-    def setUp(self):
-        super().setUp()
-        programs = [shutil.which(name, path=self.cluster.bindir) for name in ("pg_dump", "pg_restore")]
-        if None in programs:
-            self.skipTest("no pg_dump beside this Postgres")
-        self.session.run("CREATE TABLE holes (x int, id int PRIMARY KEY, y int, z int); ALTER TABLE holes DROP x;"
-                         "CALL electric.enable('holes'); CREATE INDEX ON holes (lower(y::text)) WHERE z > 3")
-        dump = subprocess.run([programs[0], "-Fc", self.cluster.url(self.dbname)], check=True, capture_output=True).stdout
-        self.dbname = self.createdb("template0")
-        self.addCleanup(self.dropdb, self.dbname)
-        self.session = self.connect()
-        # So that oids differ, and some mean other things than before.
-        self.session.run(";".join(f"CREATE TABLE filler{i} (id int)" for i in range(20)))
-        subprocess.run([programs[1], "-d", self.cluster.url(self.dbname)], input=dump, check=True, capture_output=True)
-
-    def test_the_first_statement_is_judged(self):
-        before = self.head()
-        for sqlstate, sql in ((None, "ALTER TABLE holes ADD c int"), ("EX010", "ALTER TABLE holes DROP y"),
-                              ("EX002", "ALTER TABLE holes RENAME TO gaps"), ("EX004", "DROP TABLE items"),
-                              ("EX008", "ALTER TABLE holes RENAME y TO x"), ("EX014", "ALTER SCHEMA public RENAME TO pub"),
-                              ("EX013", "ALTER TYPE mood ADD VALUE 'x'"), (None, "DROP INDEX items_a_idx"),
-                              (None, "CREATE TABLE unrelated (id int)")):
-            with self.subTest(sql):
-                self.session.run("BEGIN")
-                error, _ = self.session.ask(sql)
-                self.assertEqual(error and error["C"], sqlstate)
-                self.session.run("ROLLBACK")
-        self.session.run("ALTER TABLE holes ADD c int")
-        self.assertEqual(self.migrations(before), ["add_column"])
-        self.assertEqual((self.sweep(), self.complaints()), ([], []))
-
-    def test_a_table_that_was_not_restored_is_nobody_elses_fault(self):
-        self.session.run("ALTER EVENT TRIGGER electric_drop DISABLE; DROP TABLE holes; ALTER EVENT TRIGGER electric_drop ENABLE ALWAYS")
-        self.assertEqual(install(self.cluster.url(self.dbname), capture=True)["status"], "OK")
-        self.assertEqual(len(self.sweep()), 1)
-        self.session.run("CREATE TABLE alike (id int PRIMARY KEY, y int, z int); ALTER TABLE alike RENAME TO holes; DROP TABLE holes")
-        self.session.run("ALTER TABLE items ADD c int")
-
-    def test_after_a_start(self):
-        before = self.head()
-        self.assertEqual(install(self.cluster.url(self.dbname), capture=True)["status"], "OK")
-        self.assertEqual((self.sweep(), self.complaints()), ([], []))
-        self.session.run("ALTER TABLE holes ADD c int; CREATE INDEX ON items (b)")
-        self.assertEqual(self.migrations(before), ["add_column", "create_index"])
-        error, _ = self.session.ask("ALTER TABLE holes DROP y")
-        self.assertEqual(error["C"], "EX010")
 
 
 class Health(EngineTest):

@@ -468,6 +468,12 @@ class Installation(DatabaseTest):
         self.assert_status(answer, "USAGE", "55000")
         self.assertRegex(answer["message"], r"^the schema electric is at step 999, but this program knows only \d+$")
 
+    def test_privileges_that_a_dump_came_without(self):
+        self.install()
+        self.session.run("REVOKE ALL ON SCHEMA electric FROM PUBLIC; REVOKE ALL ON ALL ROUTINES IN SCHEMA electric FROM PUBLIC")
+        self.assert_status(self.install(), "OK")
+        self.session.run("SET ROLE bob; CALL electric.note_version(); CALL electric.capture(); RESET ROLE")
+
     def test_a_damaged_key(self):
         self.install()
         for name in ("cancel_key", "proxied_token"):
