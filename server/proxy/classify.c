@@ -89,13 +89,14 @@ static bool is_about_no_table(struct walker *walker)
 static bool is_harmless(struct walker *walker)
 {
     static const char *const commands[] = {
+        "select", /* first, since it is most of what comes */
         "abort",   "analyse", "analyze", "begin",      "checkpoint", "close",    "cluster",
         "comment", "commit",  "copy",    "deallocate", "declare",    "delete",   "discard",
         "end",     "execute", "explain", "fetch",      "grant",      "listen",   "load",
         "lock",    "merge",   "move",    "notify",     "prepare",    "reassign", "refresh",
-        "release", "reset",   "revoke",  "rollback",   "savepoint",  "security", "select",
-        "set",     "show",    "start",   "table",      "truncate",   "unlisten", "vacuum",
-        "values",  "with",    NULL};
+        "release", "reset",   "revoke",  "rollback",   "savepoint",  "security", "set",
+        "show",    "start",   "table",   "truncate",   "unlisten",   "vacuum",   "values",
+        "with",    NULL};
 
     return walker->token.type != SCAN_WORD || accept_one_of(walker, commands);
 }
