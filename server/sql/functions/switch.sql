@@ -1,5 +1,7 @@
 -- Whether changes are captured at all. While they are not, tables join the set without a snapshot and
--- nothing is recorded of them; only that a table leaves which the ledger knows.
+-- nothing is recorded of them; only that a table leaves which the ledger knows. Grants, assignments and
+-- SQLite statements are recorded as ever: they are no changes of tables, nobody can find them out
+-- later, and clients may well hear of them before they have the table.
 
 -- A table that has changed in a way which clients cannot follow leaves the set and joins anew, if it
 -- still may. Answers which.
