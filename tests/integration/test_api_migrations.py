@@ -2,13 +2,16 @@
 
 import io
 import json
+import signal
 import socket
 import time
 import zipfile
 
 from tests.support import api
 from tests.support.cluster import Cluster
+from tests.support.process import wait_until
 from tests.support.programs import ProgramTest, Server, psql, sanitized
+from tests.support.schema import Session
 
 PATH = "/api/migrations?dialect=sqlite"
 
@@ -228,6 +231,68 @@ class ArchiveTest(ApiTest):
         api.get(self.port, "/healthz")
         self.assertEqual(self.get().status, 200)
         self.assertLess(self.server.file_descriptors(), before + 10)
+
+
+class StuckTest(ProgramTest):
+    """Somebody holds a lock on the ledger, so that no question is answered."""
+
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster())
+        self.server = self.start(Server(self.cluster.url(), CAPTURE="true", API_AUTH="none"))
+        first_migration(self.cluster, self.server)
+        self.stream = api.EventStream(self.server.http_port, "/api/migrations/stream?dialect=sqlite")
+        self.addCleanup(self.stream.close)
+        self.stream.block()
+        self.lock = self.enterContext(Session(self.cluster))
+        self.lock.run("BEGIN; LOCK TABLE electric.migrations")
+
+    def ask(self):
+        sock = socket.create_connection(("127.0.0.1", self.server.http_port), 20)
+        self.addCleanup(sock.close)
+        sock.sendall(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return sock
+
+    def wait_stuck(self, count):
+        wait_until(lambda: int(self.cluster.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                                 " AND query LIKE '%WHERE m.label IS NULL%'")) == count, 10, "questions to wait")
+
+    def test_requests_have_a_deadline(self):
+        """More of them than there are connections."""
+        sockets = [self.ask() for _ in range(10)]
+        self.wait_stuck(4)
+        started = time.monotonic()
+        for sock in sockets:
+            self.assertTrue(sock.recv(4096).startswith(b"HTTP/1.1 503 "))
+        self.assertLess(time.monotonic() - started, 8)
+        self.lock.run("ROLLBACK")
+        self.assertEqual(api.get(self.server.http_port, PATH).status, 200)
+
+    def test_clients_that_leave_hold_nobody_up(self):
+        for sock in [self.ask() for _ in range(10)]:
+            sock.close()
+        self.lock.run("ROLLBACK")
+        self.assertEqual(api.get(self.server.http_port, PATH).status, 200)
+
+    def test_the_server_ends_at_once_when_told_twice(self):
+        for _ in range(10):
+            self.ask()
+        self.wait_stuck(4)
+        self.server.send_signal(signal.SIGTERM)
+        self.server.wait_for("shutting down")
+        self.server.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        self.assertEqual(self.server.wait(), 0)
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_the_server_waits_for_answers_when_told_once(self):
+        sock = self.ask()
+        self.wait_stuck(1)
+        self.server.send_signal(signal.SIGTERM)
+        self.server.wait_for("shutting down")
+        self.assertIsNone(self.stream.event())
+        self.lock.run("ROLLBACK")
+        self.assertTrue(sock.recv(4096).startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(self.server.wait(), 0)
 
 
 class LatestTest(ApiTest):
