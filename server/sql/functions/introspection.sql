@@ -25,8 +25,7 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN electric.create_type_ops() || (
-        SELECT coalesce(jsonb_agg(op ORDER BY t.nsp COLLATE "C", t.name COLLATE "C"), '[]')
-        FROM electric.tables t, jsonb_array_elements(electric.create_table_ops(t.snapshot)) op
-        WHERE op->>'op' = 'create_table');
+        SELECT coalesce(jsonb_agg(electric.create_table_op(t.snapshot) ORDER BY t.nsp COLLATE "C", t.name COLLATE "C"), '[]')
+        FROM electric.tables t);
 END
 $$;

@@ -100,7 +100,19 @@ BEGIN
 END
 $$;
 
--- Of a table that joins the set: its new enums, then the table with all that belongs to it.
+-- A table with all that belongs to it, but for its enums.
+CREATE OR REPLACE FUNCTION electric.create_table_op(snapshot jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN jsonb_build_object(
+        'op', 'create_table', 'schema', snapshot->'schema', 'table', snapshot->'name',
+        'indexes', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', key) || value - 'unique' ORDER BY key COLLATE "C"), '[]')
+                    FROM jsonb_each(snapshot->'indexes'))) || electric.table_facts(snapshot);
+END
+$$;
+
+-- Of a table that joins the set: its new enums, then the table.
 CREATE OR REPLACE FUNCTION electric.create_table_ops(snapshot jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -109,10 +121,7 @@ BEGIN
         SELECT coalesce(jsonb_agg(jsonb_build_object('op', 'create_type', 'schema', e.nsp, 'name', e.name, 'labels', e.labels)
                                   ORDER BY e.n), '[]')
         FROM electric.own_enums(snapshot) e
-    ) || jsonb_build_array(jsonb_build_object(
-        'op', 'create_table', 'schema', snapshot->'schema', 'table', snapshot->'name',
-        'indexes', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', key) || value - 'unique' ORDER BY key COLLATE "C"), '[]')
-                    FROM jsonb_each(snapshot->'indexes'))) || electric.table_facts(snapshot));
+    ) || jsonb_build_array(electric.create_table_op(snapshot));
 END
 $$;
 
