@@ -111,6 +111,36 @@ START_TEST(a_database_that_does_not_exist_is_noticed)
 }
 END_TEST
 
+START_TEST(introspection_may_name_the_database_it_is_shown)
+{
+    const struct error notice = {.sqlstate = "00000", .message = "not the newest"};
+    static const char *const none[] = {NULL};
+
+    byte_by_byte = _i;
+    begin();
+    START("user\0prisma\0database\0main__electric\0");
+    answer_md5("secret", "prisma");
+    ck_assert_int_eq(session_mode(session), SESSION_INTROSPECTION);
+    ck_assert_str_eq(host.asked, "");
+    session_upstream_ready(session,
+                           &(struct session_upstream){.parameters = none, .notice = &notice});
+    ck_assert(client_got_text("Mnot the newest"));
+    ck_assert(!client_got_text("does not exist"));
+    ck_assert_str_eq(session_state_name(session), "ready");
+    end();
+}
+END_TEST
+
+START_TEST(others_may_not_name_the_database_for_introspection)
+{
+    begin();
+    START("user\0me\0database\0main__electric\0");
+    answer_md5("secret", "me");
+    ck_assert_str_eq(host.asked, "main__electric");
+    end();
+}
+END_TEST
+
 START_TEST(a_shadow_database_is_connected_to)
 {
     begin();
@@ -460,7 +490,10 @@ SUITE("session", LOOP(encryption_is_declined_once_each, 0, 2),
       LOOP(a_login_leads_upstream_and_then_to_a_welcome, 0, 2),
       LOOP(a_wrong_password_is_answered_late, 0, 2),
       LOOP(another_database_that_exists_is_refused, 0, 2),
-      TEST(a_database_that_does_not_exist_is_noticed), TEST(a_shadow_database_is_connected_to),
+      TEST(a_database_that_does_not_exist_is_noticed),
+      LOOP(introspection_may_name_the_database_it_is_shown, 0, 2),
+      TEST(others_may_not_name_the_database_for_introspection),
+      TEST(a_shadow_database_is_connected_to),
       LOOP(replication_and_foreign_settings_are_refused, 0, 4), TEST(options_are_taken_apart),
       LOOP(a_newer_minor_version_is_negotiated, 0, 2), LOOP(a_cancel_request_is_passed_on, 0, 2),
       TEST(a_full_server_says_so_once_the_client_listens),
