@@ -23,6 +23,7 @@ struct stream_client {
     bool begun;
     uint64_t after;        /* HUB_NEWEST: from the next one on; until begun */
     uint64_t sent;         /* all up to here */
+    bool news;             /* since the last fetch began */
     struct hub_page *page; /* being written, from `offset` on */
     size_t offset;
     bool reset_due; /* the ledger was replaced by one that ends here: */
@@ -113,8 +114,10 @@ static bool find_more(struct stream_client *client)
         return true;
     }
     client->page = hub_take(hub, client->listener.dialect, client->sent);
-    if (client->page == NULL && head != NULL && head->seq > client->sent)
+    if (client->page == NULL && head != NULL && head->seq > client->sent) {
+        client->news = false;
         hub_fetch(hub, &client->listener, client->sent);
+    }
     return client->page != NULL;
 }
 
@@ -139,31 +142,43 @@ static const struct exchange_events exchange_events = {.on_room = on_room, .on_g
 
 static void on_news(struct hub_listener *listener)
 {
-    exchange_ask_room(client_of(listener)->exchange);
+    struct stream_client *client = client_of(listener);
+
+    client->news = true;
+    exchange_ask_room(client->exchange);
+}
+
+/* What was fetched may not follow what was sent: the ledger was replaced, which has not been
+ * noticed here yet, or its beginning was removed. False when there is nothing to write. */
+static bool take_fetched(struct stream_client *client, const struct ledger_head *head,
+                         struct hub_page *page)
+{
+    if (!client->reset_due && page != NULL && page->first == client->sent + 1) {
+        client->page = page;
+        return true;
+    }
+    hub_page_release(page);
+    if (client->reset_due || head->seq == client->sent)
+        return client->reset_due;
+    write_reset(client, head);
+    return true;
 }
 
 static void on_fetched(struct hub_listener *listener, const struct ledger_head *head,
                        struct hub_page *page)
 {
     struct stream_client *client = client_of(listener);
-    bool was_begun = client->begun;
 
-    if (!was_begun) {
+    if (!client->begun) {
         client->sent = client->after == HUB_NEWEST ? head->seq : client->after;
         if (!begin(client)) {
             hub_page_release(page);
             return;
         }
-        if (client->sent > head->seq)
-            write_reset(client, head);
     }
-    /* A page of a ledger that was replaced meanwhile, or of one that begins anew, is not what
-     * follows. */
-    if (page != NULL && page->first == client->sent + 1 && !client->reset_due)
-        client->page = page;
-    else
-        hub_page_release(page);
-    exchange_ask_room(client->exchange);
+    /* Without anything new to fetch again would end the same way, at once and for ever. */
+    if (take_fetched(client, head, page) || client->news)
+        exchange_ask_room(client->exchange);
 }
 
 static void on_fetch_failed(struct hub_listener *listener, const struct error *error)

@@ -96,6 +96,17 @@ class PositionTest(StreamTest):
                 self.assert_events(stream.take(1), n + 1, n + 1)
                 stream.close()
 
+    def test_a_ledger_without_its_beginning(self):
+        """What followed the client's position is there no more."""
+        self.add(2, 10)
+        self.cluster.psql("DELETE FROM electric.migrations WHERE seq <= 5")
+        stream = self.listen(PATH + "&after=2")
+        self.assertEqual(stream.take(1)[0][:2], (10, "reset"))
+        self.assert_events(self.listen(PATH + "&after=5").take(5), 6, 10)
+        self.assert_idle(self.server, seconds=1)
+        self.migrate("ALTER TABLE items ADD a text")
+        self.assert_events(stream.take(1), 11, 11)
+
     def test_both_dialects(self):
         streams = [self.listen(f"/api/migrations/stream?dialect={dialect}") for dialect in ("sqlite", "postgresql")]
         self.migrate("ALTER TABLE items ADD a int")
