@@ -122,6 +122,8 @@ static void copy_field(struct buffer *out, uint8_t code, struct bytes value,
         buffer_append_u8(out, code);
         buffer_append_format(out, "%u", position);
     } else {
+        if (code == 'D' && edit->detail.data != NULL)
+            value = edit->detail;
         buffer_append_u8(out, code);
         buffer_append(out, code == 'M' && edit->message != NULL ? bytes_of_string(edit->message)
                                                                 : value);

@@ -30,6 +30,7 @@ struct report_edit {
     bool ours;            /* leave out what shows our insides: where, file, line, routine, internal
                              position and query */
     const char *message;  /* instead of the server's; may be NULL */
+    struct bytes detail;  /* the same; data NULL: the server's stays */
     const char *hint;     /* to be added where there is none; may be NULL */
     report_position *map; /* translates the position, one that maps to 0 is left out; may be NULL */
     const void *context;  /* for `map` */

@@ -88,6 +88,11 @@ static bool is_about_mistake(const struct rewrite *rewrite, struct bytes body)
     return mistake->start <= position && position <= mistake->end;
 }
 
+static bool is_about_migration(struct bytes body)
+{
+    return bytes_starts_with(report_field(body, 'M'), "Migration affecting electrified table ");
+}
+
 static struct report_edit edit_of(const struct session *session, struct bytes body)
 {
     static const char ddlx_hint[] = "ENABLE ELECTRIC is a statement of its own: ALTER TABLE name "
@@ -106,6 +111,9 @@ static struct report_edit edit_of(const struct session *session, struct bytes bo
         edit.hint = ddlx_hint;
     if (subject != NULL && subject->edit_count > 0)
         edit.map = rewrite_position;
+    /* It shows the text that Postgres has got. */
+    if (subject != NULL && subject->has_text && edit.ours && is_about_migration(body))
+        edit.detail = buffer_peek(&subject->said);
     return edit;
 }
 

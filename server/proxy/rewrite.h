@@ -41,7 +41,8 @@ struct rewrite {
     struct buffer check;          /* a CALL that must succeed before the text is run; empty: none */
     enum statement_follow follow; /* of the text's only statement */
     bool commits;                 /* FOLLOW_CAPTURE: it may commit some of what it does by itself */
-    struct buffer said;           /* FOLLOW_CAPTURE: the statement, cut short, for the ledger … */
+    struct buffer said;           /* cut short: with another text, what the client wrote; else, of
+                                     FOLLOW_CAPTURE, the statement, for the ledger … */
     enum encoding said_in;        /* … in this client_encoding */
     struct rewrite_mistake mistake;
     struct rewrite_edit *edits;

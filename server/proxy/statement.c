@@ -199,15 +199,12 @@ static bool has_parameter(const struct writer *writer)
     return false;
 }
 
-/* What the ledger is told, cut where a character ends. */
-static void keep_statement(struct writer *writer, const struct scan_statement *statement)
+/* What is told of the text, cut where a character ends. */
+static void keep_said(struct writer *writer, struct bytes said)
 {
     const struct statement_settings *settings = writer->settings;
     struct rewrite *rewrite = rewrite_of(writer);
-    struct bytes said =
-        bytes_of(writer->scanner.text.data + statement->start, statement->end - statement->start);
 
-    rewrite->commits = writer->last_commits;
     rewrite->said_in = settings->settled ? settings->encoding : ENCODING_AMBIGUOUS;
     buffer_append(&rewrite->said, bytes_first(said, encoding_cut(settings->encoding, said,
                                                                  buffer_room(&rewrite->said))));
@@ -231,8 +228,11 @@ static void finish_follow(struct writer *writer, enum statement_use use,
         insert_follow(writer);
     } else if (writer->found == 1) {
         rewrite_of(writer)->follow = writer->last_follow;
-        if (writer->last_follow == FOLLOW_CAPTURE)
-            keep_statement(writer, statement);
+        if (writer->last_follow == FOLLOW_CAPTURE) {
+            rewrite_of(writer)->commits = writer->last_commits;
+            keep_said(writer, bytes_of(writer->scanner.text.data + statement->start,
+                                       statement->end - statement->start));
+        }
     }
 }
 
@@ -355,8 +355,10 @@ struct rewrite *statement_examine(struct bytes text, enum statement_use use,
     take_statements(&writer, use);
     if (writer.rewrite == NULL)
         return NULL;
-    if (writer.rewrite->has_text)
+    if (writer.rewrite->has_text) {
         copy_until(&writer, text.len);
+        keep_said(&writer, text);
+    }
     if (is_worth_keeping(writer.rewrite, settings) && is_certain(&writer, use))
         return writer.rewrite;
     rewrite_release(writer.rewrite);
