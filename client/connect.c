@@ -222,19 +222,17 @@ void connect_cancel(struct connecting *connecting)
     connecting_free(connecting);
 }
 
-static void fail_with(struct connecting *connecting, enum status status, const struct error *error,
-                      unsigned http_status)
+static void finish(struct connecting *connecting, const struct connect_result *result)
 {
-    struct connect_result result = {.status = status, .error = error, .http_status = http_status};
-
-    transport_close(connecting->transport, connecting->connector->loop);
-    connecting->done(connecting->owner, &result);
+    if (result->status != STATUS_OK)
+        transport_close(connecting->transport, connecting->connector->loop);
+    connecting->done(connecting->owner, result);
     connecting_free(connecting);
 }
 
 static void fail(struct connecting *connecting, enum status status, const struct error *error)
 {
-    fail_with(connecting, status, error, 0);
+    finish(connecting, &(struct connect_result){.status = status, .error = error});
 }
 
 static const char *const step_names[] = {
@@ -253,7 +251,8 @@ static void fail_step(struct connecting *connecting, const char *reason)
               step_names[connecting->state], connecting->target->display, reason);
     error_hint(&error,
                "The service, or something in front of it, ended the connection; look at its log.");
-    fail(connecting, STATUS_UNAVAILABLE, &error);
+    finish(connecting,
+           &(struct connect_result){.status = STATUS_UNAVAILABLE, .error = &error, .cut = true});
 }
 
 static void on_deadline(struct loop_timer *timer)
@@ -403,8 +402,7 @@ static void succeed(struct connecting *connecting, const struct upgrade_response
     };
 
     note_success(connecting, result.agreed);
-    connecting->done(connecting->owner, &result);
-    connecting_free(connecting);
+    finish(connecting, &result);
 }
 
 static void on_answer(struct connecting *connecting, const struct upgrade_response *response)
@@ -433,7 +431,8 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
         status = upgrade_describe(response, display, connecting->connector->authorization != NULL,
                                   &error);
     }
-    fail_with(connecting, status, &error, response->status);
+    finish(connecting, &(struct connect_result){
+                           .status = status, .error = &error, .http_status = response->status});
 }
 
 static void on_bad_answer(struct connecting *connecting, const struct error *reason)

@@ -46,6 +46,7 @@ struct connect_result {
     bool agreed;               /* on the subprotocol */
     struct bytes rest;         /* the first bytes that came behind the upgrade's answer */
     unsigned http_status;      /* of the answer; 0: there was none */
+    bool cut;                  /* there was a connection, and it broke before an answer came */
 };
 
 /* Called once; then the connecting is gone. */

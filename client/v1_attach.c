@@ -10,6 +10,8 @@
 
 /* How long a new session waits for a service that has no room, but says when to come again. */
 #define OPEN_PATIENCE 30000
+/* How often a new session tries to reach a service on connections that break at once. */
+#define OPEN_ATTEMPTS 3
 
 static int64_t now_of(const struct v1 *v1)
 {
@@ -370,7 +372,9 @@ static void join(struct v1 *v1, struct attachment *attachment)
 
 static void on_failed(struct v1 *v1, const struct connect_result *result, int64_t began_at)
 {
-    if (!v1->up_told)
+    if (!v1->up_told && result->cut && v1->failures + 1 < OPEN_ATTEMPTS)
+        schedule_after_failure(v1, 0);
+    else if (!v1->up_told)
         v1_refuse(v1, result->error);
     else if (result->http_status == 401)
         v1_give_up(v1, result->error->message);
