@@ -1,0 +1,57 @@
+"""electric-tunnel's sessions over a network that breaks: a server, a cutter, a client."""
+
+import re
+
+from tests.support import wire
+from tests.support.cluster import Cluster
+from tests.support.cutter import Cutter
+from tests.support.programs import Client, ProgramTest, Server, psql
+
+
+class SessionTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(Cluster())
+
+    def serve(self, **variables):
+        settings = {"CAPTURE": "false", "DRAIN_TIMEOUT": "1s", **variables}
+        return self.enterContext(Server(self.cluster.url(), **settings))
+
+    def start(self, *flags, server=None, seed=1, **cutting):
+        """The first connection is spared, so that the client knows what the service speaks."""
+        self.server = server or self.serve()
+        self.cutter = self.enterContext(Cutter(self.server.http_port, seed, spare=1, **cutting))
+        self.client = self.enterContext(
+            Client(self.cutter.url, "--protocol", "auto", "--log-level", "debug", *flags))
+        self.url = self.client.url(self.server.password)
+        self.psql("SELECT 1")
+
+    def psql(self, *commands, script=None, timeout=120):
+        """Any error at all fails the test."""
+        arguments = [word for command in commands for word in ("-c", command)]
+        result = psql(self.url + "?options=-cclient_min_messages%3Dwarning", *arguments, script=script, timeout=timeout)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return result.stdout
+
+    def connect(self, **login):
+        return self.enterContext(wire.connect("127.0.0.1", self.client.port, self.server.password, timeout=30, **login))
+
+    def value(self, session, sql, timeout=30):
+        """The one value that a statement gives, however long the network takes."""
+        session.send(wire.query(sql))
+        return self.answer(session, timeout)
+
+    def answer(self, session, timeout=30):
+        messages = session.receive_until("Z", timeout=timeout)
+        self.assertEqual([m.fields() for m in messages if m.type == "E"], [])
+        return [m.row()[0].decode() for m in messages if m.type == "D"][0]
+
+    def resent(self):
+        """Bytes that the client has sent again, of the sessions that are over."""
+        return sum(int(count) for count in re.findall(r"(\d+) sent again", self.client.stderr()))
+
+    def reattached(self):
+        return len(re.findall("re-attached", self.client.stderr()))
+
+    def report(self, what):
+        print(f"\n{what}: {dict(self.cutter.counts)}, {self.reattached()} re-attached, {self.resent()} bytes sent again")
