@@ -43,7 +43,7 @@ struct download {
     int row;        /* the next of it */
     bool all_read;  /* there is no page after this one */
     struct zip *zip;
-    struct buffer sql, metadata, out; /* emptied after each use */
+    struct buffer sql, metadata, details, out; /* emptied after each use */
 };
 
 /* The exchange is done, or gone. */
@@ -55,6 +55,7 @@ static void free_download(struct download *download)
     zip_free(download->zip);
     buffer_clear(&download->sql);
     buffer_clear(&download->metadata);
+    buffer_clear(&download->details);
     buffer_clear(&download->out);
     free(download->version);
     free(download->if_none_match);
@@ -77,6 +78,19 @@ static void on_page_failed(struct reader_question *question, const struct error 
     fail(lws_container_of(question, struct download, question), error);
 }
 
+/* Empties `content`. */
+static enum status add_file(struct download *download, const struct ledger_row *row,
+                            const char *file, struct buffer *content, struct error *error)
+{
+    char name[NAME_SIZE];
+    enum status status;
+
+    (void)snprintf(name, sizeof(name), "%s/%s", row->version, file);
+    status = zip_add(download->zip, name, buffer_peek(content), row->at, &download->out, error);
+    buffer_clear(content);
+    return status;
+}
+
 static enum status add_migration(struct download *download, const struct ledger_row *row,
                                  struct error *error)
 {
@@ -85,20 +99,17 @@ static enum status add_migration(struct download *download, const struct ledger_
         .label = *row->label != '\0' ? row->label : NULL,
         .ops = row->ops,
     };
-    char name[NAME_SIZE];
     enum status status =
         render_migration(&migration, download->dialect, &download->sql, &download->metadata, error);
 
-    (void)snprintf(name, sizeof(name), "%s/migration.sql", row->version);
     if (status == STATUS_OK)
-        status = zip_add(download->zip, name, buffer_peek(&download->sql), row->at, &download->out,
-                         error);
-    (void)snprintf(name, sizeof(name), "%s/metadata.json", row->version);
+        status = render_details(&migration, download->dialect, &download->details, error);
     if (status == STATUS_OK)
-        status = zip_add(download->zip, name, buffer_peek(&download->metadata), row->at,
-                         &download->out, error);
-    buffer_clear(&download->sql);
-    buffer_clear(&download->metadata);
+        status = add_file(download, row, "migration.sql", &download->sql, error);
+    if (status == STATUS_OK)
+        status = add_file(download, row, "metadata.json", &download->metadata, error);
+    if (status == STATUS_OK && buffer_len(&download->details) > 0)
+        status = add_file(download, row, "details.json", &download->details, error);
     return status;
 }
 
@@ -294,6 +305,7 @@ void api_migrations(struct api *api, struct lws *wsi, struct exchange *exchange)
     download->if_none_match = request_header(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH);
     buffer_init(&download->sql, PIECE_MAX);
     buffer_init(&download->metadata, PIECE_MAX);
+    buffer_init(&download->details, PIECE_MAX);
     buffer_init(&download->out, PIECE_MAX);
     exchange_own(exchange, &events, download);
 

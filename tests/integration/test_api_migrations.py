@@ -137,12 +137,25 @@ class ArchiveTest(ApiTest):
         archive = self.archive(answer)
         self.assertIsNone(archive.testzip())
         versions = [f"{n:014}" for n in (1, 2, 3)]
-        self.assertEqual(archive.namelist(), [f"{v}/{name}" for v in versions for name in ("migration.sql", "metadata.json")])
+        self.assertEqual([name for name in archive.namelist() if not name.endswith("/details.json")],
+                         [f"{v}/{name}" for v in versions for name in ("migration.sql", "metadata.json")])
         self.assertTrue(archive.read(f"{versions[0]}/migration.sql").startswith(b'CREATE TABLE "items" (\n'))
         for version in versions:
             metadata = json.loads(archive.read(f"{version}/metadata.json"), object_pairs_hook=list)
-            self.assertEqual([key for key, _ in metadata][:4], ["format", "ops", "protocol_version", "version"])
+            self.assertEqual([key for key, _ in metadata], ["format", "ops", "protocol_version", "version"])
             self.assertEqual(dict(metadata)["version"], version)
+
+    def test_details_stand_beside(self):
+        """Only where there are any: clients of old refuse keys in metadata.json that they do not know."""
+        archive = self.archive(self.get(f"{PATH}&version=00000000000001"))
+        self.assertEqual(archive.namelist()[:3], [f"00000000000002/{name}" for name in ("migration.sql", "metadata.json", "details.json")])
+        self.assertEqual(json.loads(archive.read("00000000000002/details.json")), {"label": "00000000000002"})
+        self.migrate("BEGIN; CALL electric.migration_version('00000000000004'); ALTER TABLE items ADD c int; COMMIT")
+        self.cluster.psql("UPDATE electric.migrations SET label = NULL WHERE seq = 4")
+        archive = self.archive(self.get(f"{PATH}&version=00000000000003"))
+        self.assertEqual(archive.namelist(), [f"00000000000004/{name}" for name in ("migration.sql", "metadata.json")])
+        self.cluster.psql("BEGIN; DELETE FROM electric.migrations WHERE seq = 4;"
+                          " UPDATE electric.head SET (seq, version, hash) = (SELECT seq, version, hash FROM electric.migrations WHERE seq = 3); COMMIT")
 
     def test_the_same_again(self):
         self.assertEqual(self.get().body, self.get().body)
@@ -182,7 +195,7 @@ class ArchiveTest(ApiTest):
         self.cluster.psql("UPDATE electric.migrations SET label = 'x' WHERE seq = 1")
         changed = self.get(headers={"If-None-Match": tag})
         self.assertEqual(changed.status, 200)
-        self.assertEqual(json.loads(self.archive(changed).read("00000000000001/metadata.json"))["label"], "x")
+        self.assertEqual(json.loads(self.archive(changed).read("00000000000001/details.json"))["label"], "x")
 
     def test_head(self):
         answer = self.get(method="HEAD")
@@ -319,14 +332,14 @@ class LargeTest(ApiTest):
 
     def test_all(self):
         archive = self.archive(self.get())
-        names = archive.namelist()
+        names = [name for name in archive.namelist() if not name.endswith("/details.json")]
         self.assertEqual(len(names), 2 * self.COUNT)
         self.assertEqual(names, sorted(names, key=lambda name: (name.split("/")[0], name.endswith("json"))))
         self.assertIsNone(archive.testzip())
         self.assertEqual(archive.infolist()[2].date_time, (2024, 5, 6, 7, 8, 10))
 
     def test_slow_readers_cost_little_memory(self):
-        self.assertEqual(len(self.archive(self.get()).namelist()), 2 * self.COUNT)
+        self.assertGreater(len(self.archive(self.get()).namelist()), 2 * self.COUNT)
         before = self.server.memory("VmHWM")
         sockets = []
         for _ in range(20):
