@@ -154,6 +154,45 @@ START_TEST(the_request_holds_what_it_must)
 }
 END_TEST
 
+static void expect_line(const char *path, const char *session, const char *expected)
+{
+    struct cookies cookies = {.count = 0};
+    struct url url = {.host = (char[]){"x"}, .port = 80};
+    struct upgrade_target target = {
+        .service = &url, .path = path, .session = session, .cookies = &cookies};
+    struct buffer out;
+
+    cookies_set(&cookies, bytes_of_string("a=b; Path=/"));
+    buffer_init(&out, 4096);
+    upgrade_write_request(&out, &target, &key);
+    ck_assert(bytes_starts_with(buffer_peek(&out), expected));
+    ck_assert_uint_lt(bytes_find_ignoring_case(buffer_peek(&out), "\r\nCookie: a=b\r\n"),
+                      buffer_len(&out));
+    buffer_clear(&out);
+    cookies_clear(&cookies);
+}
+
+START_TEST(the_session_goes_into_the_query_once)
+{
+    expect_line("/proxy", NULL, "GET /proxy HTTP/1.1\r\n");
+    expect_line("/proxy", "00ff", "GET /proxy?session=00ff HTTP/1.1\r\n");
+    expect_line("/proxy?a=b", "00ff", "GET /proxy?a=b&session=00ff HTTP/1.1\r\n");
+    expect_line("/proxy?session=00ff", "00ff", "GET /proxy?session=00ff HTTP/1.1\r\n");
+    expect_line("/session=00ff", "00ff", "GET /session=00ff?session=00ff HTTP/1.1\r\n");
+}
+END_TEST
+
+START_TEST(cookies_of_an_answer_are_listed)
+{
+    ck_assert_int_eq(
+        read_text("HTTP/1.1 503 x\r\nSet-Cookie: a=1\r\nset-cookie:b=2; Path=/\r\n\r\n"),
+        STATUS_OK);
+    ck_assert_uint_eq(response.cookie_count, 2);
+    ck_assert(bytes_equal_string(response.cookies[0], "a=1"));
+    ck_assert(bytes_equal_string(response.cookies[1], "b=2; Path=/"));
+}
+END_TEST
+
 START_TEST(keys_are_sixteen_bytes_and_differ)
 {
     static struct frame_keys keys;
@@ -246,4 +285,5 @@ SUITE("client_upgrade", TEST(the_rfc_s_example_is_accepted),
       LOOP(what_is_not_http_is_refused, 0, 6), TEST(a_head_must_end_in_time),
       TEST(the_request_holds_what_it_must), TEST(keys_are_sixteen_bytes_and_differ),
       LOOP(redirects_stay_on_the_host, 0, sizeof redirects / sizeof redirects[0]),
-      TEST(refusals_say_what_to_do))
+      TEST(refusals_say_what_to_do), TEST(the_session_goes_into_the_query_once),
+      TEST(cookies_of_an_answer_are_listed))
