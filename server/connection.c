@@ -41,6 +41,7 @@ static void free_connection(struct connection *connection)
              (unsigned long long)connection->bytes_up, (unsigned long long)connection->bytes_down,
              (double)(loop_now_ms() - connection->opened_at) / 1000);
     connection_stand(connection, STANDING_OVER);
+    metrics_session_enter(&connection->metrics, METRICS_NONE);
     loop_timer_stop(&connection->timer);
     loop_timer_stop(&connection->linger);
     session_free(connection->session);
@@ -121,8 +122,10 @@ void connection_settle(struct connection *connection)
         refuse_session(connection);
         return;
     }
-    if (connection->closing)
+    if (connection->closing) {
         connection_stand(connection, STANDING_OVER);
+        metrics_session_enter(&connection->metrics, METRICS_CLOSING);
+    }
     /* libpq waits for the end of a cancel connection to know that the signal has been sent. */
     if (connection->closing && !connection->close_started && !connection->cancelling)
         start_close(connection);
@@ -157,6 +160,7 @@ static void on_client_data(void *owner, struct bytes data)
     struct connection *connection = owner;
 
     connection->bytes_up += data.len;
+    metrics_bytes(true, data.len);
     if (connection->closing)
         return;
     connection_enter(connection);
@@ -335,6 +339,7 @@ struct connection *connection_new(struct server *server, const char *peer,
     connection->session = session_new(&server->session, &connection_host, connection,
                                       connection->log.id, connection->peer, entrance, false);
     connection_stand(connection, STANDING_UNREADY);
+    metrics_session_begin(&connection->metrics, entrance);
     server_client_add(server, &connection->entry);
     return connection;
 }

@@ -23,6 +23,7 @@ static void host_send_client(void *host, struct bytes data)
     if (connection->client == NULL)
         return;
     connection->bytes_down += data.len;
+    metrics_bytes(false, data.len);
     stream_send(connection->client, data);
     if (stream_queued(connection->client) >= STREAM_QUEUE_HIGH && connection->channel != NULL)
         stream_pause(connection->channel, true);
@@ -67,6 +68,7 @@ static void host_pause_client(void *host, bool paused)
 static void connect_failed(struct connection *connection, const struct error *error)
 {
     log_warn(&connection->log, "%s", error->message);
+    metrics_upstream_failed();
     connection_enter(connection);
     session_upstream_failed(connection->session, error);
     connection_leave(connection);
@@ -91,6 +93,8 @@ static void on_connected(void *owner, const struct error *error)
         connect_failed(connection, error);
         return;
     }
+    metrics_upstream_connected(loop_now_ms() - connection->connecting_since);
+    metrics_session_enter(&connection->metrics, METRICS_OPEN);
     connection_enter(connection);
     session_upstream_ready(connection->session, upstream_session(upstream));
     connection_leave(connection);
@@ -106,6 +110,9 @@ static void host_connect(void *host, const struct session_target *target)
 
     log_debug(&connection->log, "%s connects to Postgres (%s)", target->user,
               session_mode_name(target->mode));
+    connection->connecting_since = loop_now_ms();
+    metrics_session_mode(&connection->metrics, target->mode);
+    metrics_session_enter(&connection->metrics, METRICS_CONNECTING);
     connection->refused = connection_refusal(connection, &error);
     if (connection->refused)
         return; /* the answer must not be given within this call */
@@ -179,6 +186,18 @@ static void host_migrated(void *host)
     ledger_poke(connection->server->ledger);
 }
 
+static void host_refused(void *host, const char *sqlstate)
+{
+    (void)host;
+    metrics_refusal(sqlstate);
+}
+
+static void host_statement(void *host, enum session_statement kind)
+{
+    (void)host;
+    metrics_statement(kind);
+}
+
 static void host_authenticated(void *host, bool success)
 {
     struct connection *connection = host;
@@ -211,6 +230,8 @@ const struct session_host connection_host = {
     .defer = host_defer,
     .set_timer = host_set_timer,
     .migrated = host_migrated,
+    .refused = host_refused,
+    .statement = host_statement,
     .authenticated = host_authenticated,
     .close = host_close,
 };

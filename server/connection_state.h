@@ -7,6 +7,7 @@
 #include "server/connection.h"
 #include "server/listener.h"
 #include "server/loop.h"
+#include "server/metrics.h"
 #include "server/proxy/control.h"
 #include "server/server.h"
 #include "server/stream.h"
@@ -26,6 +27,8 @@ struct connection {
     char reason[128];
     uint64_t opened_at;
     uint64_t bytes_up, bytes_down;
+    uint64_t connecting_since; /* to Postgres */
+    struct metrics_session metrics;
     struct session *session;
     struct stream *client;     /* NULL once gone */
     struct upstream *upstream; /* from connecting on, NULL once given back */

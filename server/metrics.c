@@ -24,6 +24,7 @@ static struct metrics {
     uint64_t sessions[METRICS_ENTRANCES][METRICS_MODES][METRICS_STATES];
     uint64_t sessions_total[METRICS_ENTRANCES];
     uint64_t bytes_up, bytes_down;
+    uint64_t statements[SESSION_STATEMENTS];
     uint64_t migrations;
     uint64_t upstream_failures;
     struct {
@@ -115,6 +116,11 @@ void metrics_refusal(const char *sqlstate)
     if (table.refusals[i].count++ == 0)
         (void)snprintf(table.refusals[i].sqlstate, sizeof(table.refusals[i].sqlstate), "%s",
                        i < REFUSALS_MAX - 1 ? sqlstate : "other");
+}
+
+void metrics_statement(enum session_statement kind)
+{
+    table.statements[kind]++;
 }
 
 void metrics_migration(void)
@@ -223,6 +229,21 @@ static void write_bytes(struct buffer *out)
                                table.bytes_up, table.bytes_down);
 }
 
+static void write_statements(struct buffer *out)
+{
+    static const char *const names[] = {
+        [SESSION_STATEMENT_DDLX] = "ddlx",
+        [SESSION_STATEMENT_SCHEMA] = "schema",
+        [SESSION_STATEMENT_OTHER] = "other",
+    };
+
+    write_type(out, "electric_statements_total", "counter",
+               "SQL texts of clients: with ELECTRIC statements, that may change tables, others.");
+    for (size_t i = 0; i < SESSION_STATEMENTS; i++)
+        (void)buffer_append_format(out, "electric_statements_total{class=\"%s\"} %" PRIu64 "\n",
+                                   names[i], table.statements[i]);
+}
+
 static void write_refusals(struct buffer *out)
 {
     write_type(out, "electric_refusals_total", "counter", "Errors of the proxy's own, by code.");
@@ -282,6 +303,7 @@ void metrics_write(struct buffer *out)
     write_bytes(out);
     write_counter(out, "electric_migrations_captured_total",
                   "Migrations seen in the ledger since the start.", table.migrations);
+    write_statements(out);
     write_refusals(out);
     write_histogram(out, &upstream_connect);
     write_counter(out, "electric_upstream_connect_failures_total",

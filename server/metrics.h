@@ -34,6 +34,7 @@ void metrics_session_enter(struct metrics_session *session, enum metrics_state s
 void metrics_bytes(bool up, size_t count);
 /* A client was sent an error that is ours, or that a check of ours in Postgres has raised. */
 void metrics_refusal(const char *sqlstate);
+void metrics_statement(enum session_statement kind);
 void metrics_migration(void);
 /* Of sessions. */
 void metrics_upstream_connected(uint64_t ms);

@@ -6,6 +6,8 @@
 #include "server/pgwire/encode.h"
 #include "server/pgwire/report.h"
 
+#include <string.h>
+
 bool backend_at_boundary(const struct session *session)
 {
     return session->server_pass == 0 && buffer_len(&session->server_input) == 0;
@@ -197,6 +199,19 @@ static void note_idle(struct session *session)
         session->ops->migrated(session->host);
 }
 
+/* An error that a function of ours has raised. */
+static void note_refusal(const struct session *session, struct bytes body)
+{
+    struct bytes code = report_field(body, 'C');
+    char sqlstate[6];
+
+    if (code.len != sizeof sqlstate - 1 || !report_is_ours(body))
+        return;
+    memcpy(sqlstate, code.data, code.len);
+    sqlstate[code.len] = '\0';
+    session->ops->refused(session->host, sqlstate);
+}
+
 /* Handles a whole message; true when it (or what stands for it) needs no further sending. `run` is
  * where bytes not yet sent begin. */
 static bool handle_whole(struct session *session, const struct pgwire_message *message,
@@ -214,8 +229,10 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
         send_run(session, run, message->whole.data);
         if (!send_report(session, message))
             session->ops->send_client(session->host, message->whole);
-        if (message->type == PGWIRE_ERROR_RESPONSE)
+        if (message->type == PGWIRE_ERROR_RESPONSE) {
             buffer_truncate(&session->held, 0);
+            note_refusal(session, message->body);
+        }
         (void)pipeline_answer(&session->pipeline, message->type, message->body);
         return true;
     }

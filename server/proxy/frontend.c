@@ -55,6 +55,16 @@ static void encode_rewritten(struct buffer *out, uint8_t type, const struct pgwi
 
 /* A Query behind extended messages without a Sync is skipped if one of these fails; messages in its
  * stead, with a Sync of their own, would not be. */
+/* For metrics. */
+static void count_text(const struct session *session, const struct rewrite *rewrite)
+{
+    enum session_statement kind = SESSION_STATEMENT_OTHER;
+
+    if (rewrite != NULL && rewrite->changes_schema)
+        kind = rewrite->has_ddlx ? SESSION_STATEMENT_DDLX : SESSION_STATEMENT_SCHEMA;
+    session->ops->statement(session->host, kind);
+}
+
 static enum statement_use use_of(const struct session *session, uint8_t type)
 {
     if (type == PGWIRE_PARSE)
@@ -276,6 +286,7 @@ static enum handling send_text(struct session *session, uint8_t type,
 {
     struct buffer out;
 
+    count_text(session, rewrite);
     if (!encode_text(session, &out, type, parse, rewrite)) {
         note_text(session, type, parse, rewrite, statement_mentions_ddlx(rewrite, parse->text));
         return HANDLE_PASS;
@@ -511,6 +522,7 @@ void frontend_pump(struct session *session)
 static void send_examined(struct session *session, struct statement_job *job, uint8_t type,
                           const struct pgwire_parse *parse)
 {
+    count_text(session, job->rewrite);
     if (!encode_text(session, &session->outgoing, type, parse, job->rewrite)) {
         note_text(session, type, parse, job->rewrite, job->mentions_ddlx);
         session->outgoing = job->message;

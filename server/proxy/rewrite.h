@@ -36,7 +36,8 @@ struct rewrite_mistake {
 struct rewrite {
     unsigned references;
     bool has_text;                /* another text is sent than the client wrote */
-    bool changes_schema;          /* some statement may change tables, or is DDLX */
+    bool changes_schema;          /* some statement may change tables, or is DDLX … */
+    bool has_ddlx;                /* … and some is */
     struct buffer text;           /* that other text, until it is sent */
     struct buffer check;          /* a CALL that must succeed before the text is run; empty: none */
     enum statement_follow follow; /* of the text's only statement */

@@ -113,6 +113,7 @@ void session_fail(struct session *session, const struct error *error)
 {
     struct buffer out;
 
+    session->ops->refused(session->host, error->sqlstate);
     buffer_init(&out, SESSION_MESSAGE_MAX);
     pgwire_encode_error(&out, "FATAL", error);
     session_send_client(session, &out);

@@ -63,6 +63,14 @@ struct session_upstream {
     const struct error *notice; /* for the client; NULL: none */
 };
 
+/* What a text is, for metrics. */
+enum session_statement {
+    SESSION_STATEMENT_DDLX,   /* some of it */
+    SESSION_STATEMENT_SCHEMA, /* it may change tables */
+    SESSION_STATEMENT_OTHER,
+    SESSION_STATEMENTS,
+};
+
 struct session_host {
     void (*send_client)(void *host, struct bytes data);
     void (*send_upstream)(void *host, struct bytes data);
@@ -85,6 +93,10 @@ struct session_host {
     void (*set_timer)(void *host, unsigned long ms);
     /* A statement that may have made a migration has been committed. */
     void (*migrated)(void *host);
+    /* The client is sent an error that is ours, or that a check of ours in Postgres has raised. */
+    void (*refused)(void *host, const char *sqlstate);
+    /* A text of the client goes upstream. */
+    void (*statement)(void *host, enum session_statement kind);
     /* Authentication finished, for the log and limits. */
     void (*authenticated)(void *host, bool success);
     /* Send what is queued to the client, then close both sides. `reason` is for the log and valid

@@ -168,6 +168,7 @@ static void take_statement(struct writer *writer, const struct scan_statement *s
     } else if (kind != DDLX_NONE) {
         replace(writer, statement->start, statement->end, kind, buffer_peek(call));
         writer->rewrite->changes_schema = true;
+        writer->rewrite->has_ddlx = true;
     } else {
         classified = classify(&writer->scanner, statement);
         writer->last_follow = follow_of(writer, &classified);

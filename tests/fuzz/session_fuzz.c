@@ -57,6 +57,12 @@ static bool on_full(void *host)
     return false;
 }
 
+static void on_statement(void *host, enum session_statement kind)
+{
+    (void)host;
+    (void)kind;
+}
+
 static void on_event(void *host)
 {
     (void)host;
@@ -111,6 +117,8 @@ static const struct session_host host_ops = {
     .defer = on_defer,
     .set_timer = on_timer,
     .migrated = on_event,
+    .refused = on_close,
+    .statement = on_statement,
     .authenticated = on_pause,
     .close = on_close,
 };

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.support import api
+from tests.support import api, wire
 from tests.support.cluster import Cluster
 from tests.support.process import wait_until
 from tests.support.programs import ProgramTest, Relay, Server, psql
@@ -86,6 +86,29 @@ class MetricsTest(ProgramTest):
         with api.EventStream(self.server.http_port, "/api/migrations/stream?dialect=sqlite", api.bearer("t0ken")):
             self.assertEqual(self.scrape()["electric_stream_listeners"], 1)
         wait_until(lambda: self.scrape()["electric_stream_listeners"] == 0, 10, "the stream to end")
+
+    def test_sessions(self):
+        name = 'electric_sessions{entrance="tcp",mode="electric",state="open"}'
+        before = self.scrape()
+        with wire.connect("127.0.0.1", self.server.pg_port, self.server.password) as session:
+            session.query("SELECT 1")
+            self.assertEqual(self.scrape().get(name), 1)
+        wait_until(lambda: name not in self.scrape(), 10, "the session to end")
+        self.assertEqual(self.grown('electric_sessions_total{entrance="tcp"}', before), 1)
+        self.assertEqual(self.grown("electric_upstream_connect_seconds_count", before), 1)
+        self.assertGreater(self.grown('electric_bytes_total{direction="up"}', before), 50)
+        self.assertGreater(self.grown('electric_bytes_total{direction="down"}', before), 200)
+
+    def test_statements_and_refusals(self):
+        before = self.scrape()
+        with wire.connect("127.0.0.1", self.server.pg_port, self.server.password) as session:
+            session.query("CREATE TABLE refused (id int PRIMARY KEY, a text)")
+            session.query("ELECTRIC ENABLE refused")
+            session.query("ALTER TABLE refused DROP COLUMN a")
+            session.query("SELECT 1")
+        for kind, count in (("schema", 2), ("ddlx", 1), ("other", 1)):
+            self.assertEqual(self.grown(f'electric_statements_total{{class="{kind}"}}', before), count, kind)
+        self.assertEqual(self.grown('electric_refusals_total{sqlstate="EX010"}', before), 1)
 
     def test_a_relay_has_metrics_too(self):
         with Relay(self.cluster.port, API_TOKEN="t0ken") as relay:

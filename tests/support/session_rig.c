@@ -98,6 +98,18 @@ static void on_migrated(void *context)
     host.migrated++;
 }
 
+static void on_refused(void *context, const char *sqlstate)
+{
+    (void)context;
+    snprintf(host.refused, sizeof host.refused, "%s", sqlstate);
+}
+
+static void on_statement(void *context, enum session_statement kind)
+{
+    (void)context;
+    host.statements[kind]++;
+}
+
 static const struct session_host host_ops = {
     .send_client = on_send_client,
     .send_upstream = on_send_upstream,
@@ -109,6 +121,8 @@ static const struct session_host host_ops = {
     .defer = on_defer,
     .set_timer = on_set_timer,
     .migrated = on_migrated,
+    .refused = on_refused,
+    .statement = on_statement,
     .authenticated = on_authenticated,
     .close = on_close,
 };

@@ -18,6 +18,8 @@ extern struct session_rig {
     unsigned long timer;
     uint32_t cancelled;
     unsigned migrated;
+    char refused[8];
+    unsigned statements[SESSION_STATEMENTS];
     struct statement_job *job;
 } host;
 
