@@ -15,6 +15,8 @@
 #define FOLLOW_TEXT_MAX 64
 /* How far behind a word the next one is looked for, when it only matters for a hint. */
 #define NEXT_WORD_MAX 256
+/* How many places in a text are looked at for that. */
+#define MENTIONS_MAX 16
 
 /* A rewrite under construction. */
 struct writer {
@@ -388,7 +390,7 @@ static bool mentions_ddlx(struct bytes text)
                                         "assign", "unassign", "sqlite", NULL};
 
     text = bytes_first(text, STATEMENT_INLINE_MAX);
-    for (;;) {
+    for (int looked_at = 0; looked_at < MENTIONS_MAX; looked_at++) {
         size_t at = bytes_find_ignoring_case(text, "electric");
         struct scanner scanner;
         size_t word = at;
@@ -408,6 +410,7 @@ static bool mentions_ddlx(struct bytes text)
         if (is_one_of(scanner.text, scanner_next(&scanner), after))
             return true;
     }
+    return false;
 }
 
 bool statement_mentions_ddlx(const struct rewrite *rewrite, struct bytes text)

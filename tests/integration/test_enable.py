@@ -28,6 +28,7 @@ PUBLIC_ROUTINES = {
     "claim(text,boolean)", "disable_table(oid)", "enable_table(oid)", "is_created_here(oid)",
     "refuse_isolation(text)", "refuse_owner(text,text)", "report_missing(text,boolean)",
     "migration_version(text)", "refuse_unique_index(text)", "note_version()", "capture(boolean)",
+    "capture_statement(text,boolean)",
     "set_version(text)", "take_note(name[])", "check_unique_index(oid)", "capture_changes(boolean)", "is_own_xid(xid)",
     "grant_privileges(jsonb)", "revoke_privileges(jsonb)", "assign_role(jsonb)", "unassign_role(jsonb)", "sqlite(text)",
     "find_scope(text)", "resolve_command(jsonb)", "store_grants(jsonb)", "delete_grants(jsonb)",
@@ -35,7 +36,8 @@ PUBLIC_ROUTINES = {
 }
 # Run under the caller's search_path, so everything in them is qualified.
 UNPINNED_ROUTINES = {"disable(text,boolean)", "electrify(text)", "electrify(text,text)", "enable(text,boolean)",
-                     "claim(text,boolean)", "migration_version(text)", "refuse_unique_index(text)", "note_version()", "capture(boolean)",
+                     "claim(text,boolean)", "migration_version(text)", "refuse_unique_index(text)", "note_version()",
+                     "capture(boolean)", "capture_statement(text,boolean)",
                      "grant_privileges(jsonb)", "revoke_privileges(jsonb)", "assign_role(jsonb)", "unassign_role(jsonb)",
                      "sqlite(text)", "find_scope(text)", "resolve_command(jsonb)"}
 
