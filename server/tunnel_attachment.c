@@ -228,9 +228,9 @@ static void on_closed(void *owner, const char *reason)
 
     log_debug(NULL, "%s: attachment closed: %s", attachment->peer, reason);
     stop_waiting(attachment);
-    free_attachment(attachment);
     if (session != NULL)
         tunnel_session_detached(session);
+    free_attachment(attachment);
 }
 
 static void on_impatience(struct loop_timer *timer)
