@@ -259,12 +259,35 @@ static void v1_cancel(struct tunnel *tunnel, const struct tunnel_cancel *cancel)
 /* ---- ends --------------------------------------------------------------------------------------
  */
 
+/* A relay whose destination is down ends a session without a word, which is no answer to somebody
+ * who has asked for one. */
+static bool is_mute(const struct v1 *v1)
+{
+    return !v1->finished && endpoint_counts(v1->endpoint).bytes_received == 0 &&
+           endpoint_counts(v1->endpoint).bytes_sent > 0 && doubt_of(v1) == DOUBT_STARTING;
+}
+
+static void tell_mute(struct v1 *v1)
+{
+    struct error error;
+
+    error_set(&error, STATUS_UNAVAILABLE, "08006", "%s ended the session without an answer",
+              connector_display(v1->tunnel.shared->connector));
+    error_hint(&error, "What it connects to may be down; look at its log.");
+    tell_end(v1, &error);
+}
+
 /* The service has nothing more to say, so it is of no use to listen to the local side. */
 static void end_in_order(struct v1 *v1)
 {
+    bool mute = !v1->end_told && is_mute(v1);
+
     endpoint_source_end(v1->endpoint);
     v1->finished = true;
-    tell_end(v1, NULL);
+    if (mute)
+        tell_mute(v1);
+    else
+        tell_end(v1, NULL);
 }
 
 static void tell_loss(struct v1 *v1, const struct tunnel_reset *end)
