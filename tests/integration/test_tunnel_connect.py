@@ -215,7 +215,7 @@ class Redirects(ConnectTest):
     def redirecting(self, location, status="308 Permanent Redirect"):
         def behave(peer):
             peer.read_request()
-            if peer.target == "/proxy":
+            if peer.path == "/proxy":
                 peer.answer(status, {"Location": location(self.service) if callable(location) else location,
                                      "Content-Length": 0})
             else:
@@ -227,13 +227,13 @@ class Redirects(ConnectTest):
         for status in ("301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"):
             self.serve(self.redirecting("/elsewhere/proxy?a=b", status), ELECTRIC_TUNNEL_TOKEN="t0ken")
             self.assert_echoes()
-            self.assertEqual(self.service.peers[-1].target, "/elsewhere/proxy?a=b")
+            self.assertEqual(self.service.peers[-1].path, "/elsewhere/proxy?a=b")
             self.assertEqual(self.service.peers[-1].headers["authorization"], "Bearer t0ken")
 
     def test_one_to_an_absolute_url_of_the_same_origin(self):
         self.serve(self.redirecting(lambda service: service.url + "/other"))
         self.assert_echoes()
-        self.assertEqual(self.service.peers[-1].target, "/other")
+        self.assertEqual(self.service.peers[-1].path, "/other")
 
     def test_two_are_too_many(self):
         self.serve(lambda peer: peer.refuse("302 Found", Location="/proxy/again"))
@@ -316,7 +316,7 @@ class Credentials(ConnectTest):
         self.service = self.start(Service(echo))
         self.client = self.start(Client(self.service.url.replace("http", "ws") + "/some/prefix/"))
         self.assert_echoes()
-        self.assertEqual(self.service.peers[0].target, "/some/prefix/proxy")
+        self.assertEqual(self.service.peers[0].path, "/some/prefix/proxy")
 
 
 class Tls(ConnectTest):

@@ -85,7 +85,7 @@ class Bytes(TunnelTest):
         sock.sendall(b"x")
         self.assertEqual(receive(sock, 1), b"x")
         peer = self.service.peers[0]
-        self.assertEqual((peer.method, peer.target, peer.version), ("GET", "/proxy", "HTTP/1.1"))
+        self.assertEqual((peer.method, peer.path, peer.version), ("GET", "/proxy", "HTTP/1.1"))
         self.assertEqual(peer.headers["host"], f"127.0.0.1:{self.service.port}")
         self.assertEqual(peer.headers["upgrade"].lower(), "websocket")
         self.assertIn("upgrade", peer.headers["connection"].lower())

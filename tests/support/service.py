@@ -16,6 +16,7 @@ Each connection runs `behave` in a thread of its own; what it raises fails the t
 import base64
 import hashlib
 import os
+import re
 import select
 import socket
 import ssl
@@ -110,7 +111,8 @@ class Service(Listener):
 
 class Peer:
     """One connection of the tunnel, seen from the service. After `read_request`: `method`, `target`,
-    `headers`. After Close: `close_code`."""
+    `headers`, `session` (None, or what the tunnel names for balancers) and `path`, the target without it.
+    After Close: `close_code`."""
 
     def __init__(self, connection):
         self.socket = connection
@@ -129,6 +131,9 @@ class Peer:
         head, _, self._received = self._received.partition(HEAD_END)
         lines = head.decode("latin-1").split("\r\n")
         self.method, self.target, self.version = lines[0].split(" ")
+        match = re.search(r"[?&]session=([0-9a-f]{16})$", self.target)
+        self.session = match.group(1) if match else None
+        self.path = self.target[: match.start()] if match else self.target
         self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
 
     def answer(self, status, headers=None, body=b""):
