@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-#define BACKOFF_MIN 100  /* milliseconds; also between two attempts, whatever became of the first \
+#define BACKOFF_MIN                                                                               \
+    100                  /* milliseconds; also between two attempts, whatever became of the first \
                           */
 #define BACKOFF_MAX 5000 /* milliseconds */
 

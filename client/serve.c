@@ -10,6 +10,7 @@
 #include "client/listener.h"
 #include "client/ready.h"
 #include "client/v1.h"
+#include "client/websocket.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -203,6 +204,7 @@ static void stop(struct server *server)
     listener_close(server->listener);
     forwards_free(server->forwards, &reason);
     v1_free_all(&server->shared);
+    websocket_sweep(&server->shared);
     connector_free(server->connector);
     free(server->memory);
     loop_free(server->loop);

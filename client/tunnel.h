@@ -15,6 +15,7 @@
 
 struct tunnel;
 struct v1;
+struct websocket;
 
 /* What all tunnels use; owned by the program. */
 struct tunnel_shared {
@@ -24,9 +25,11 @@ struct tunnel_shared {
     uint8_t *payload; /* TUNNEL_PAYLOAD_MAX bytes, and FRAME_HEADER_MAX in front of them */
     uint8_t *receive; /* TUNNEL_READ_SIZE bytes */
     const struct endpoint_settings *endpoint;
-    struct v1 *sessions; /* all of v1.c's */
-    bool may_be_raw;     /* v1 becomes raw mode with a service that does not know it */
-    bool raw_told;       /* that it did */
+    struct v1 *sessions;      /* all of v1.c's */
+    struct websocket *closed; /* those whose memory is still in use */
+    struct loop_task sweep;
+    bool may_be_raw; /* v1 becomes raw mode with a service that does not know it */
+    bool raw_told;   /* that it did */
 };
 
 /* What is read at once, from either side. Big reads matter more than anything else here: each one

@@ -162,15 +162,17 @@ void v1_take_fresh(struct v1 *v1)
     endpoint_accept(v1->endpoint, now_of(v1), takes ? fresh.len : 0);
 }
 
+/* No more at once than a read brings: the local side has to keep what its socket refuses. */
 static void drain_queue(struct v1 *v1)
 {
     struct bytes queued;
 
     while (takes_bytes(v1) && (queued = endpoint_queued(v1->endpoint)).len > 0) {
-        struct iovec slice = {.iov_base = (void *)(uintptr_t)queued.data, .iov_len = queued.len};
+        struct bytes piece = bytes_first(queued, TUNNEL_READ_SIZE);
+        struct iovec slice = {.iov_base = (void *)(uintptr_t)piece.data, .iov_len = piece.len};
 
         give(v1, &slice, 1);
-        endpoint_consume(v1->endpoint, now_of(v1), queued.len);
+        endpoint_consume(v1->endpoint, now_of(v1), piece.len);
     }
 }
 
@@ -449,9 +451,10 @@ static void v1_free(struct tunnel *tunnel)
 
 void v1_free_all(struct tunnel_shared *shared)
 {
-    while (shared->sessions != NULL) {
-        abort_session(shared->sessions, "electric-tunnel is being stopped");
-        v1_destroy(shared->sessions);
+    for (struct v1 *v1 = shared->sessions, *next; v1 != NULL; v1 = next) {
+        next = v1->next;
+        abort_session(v1, "electric-tunnel is being stopped");
+        v1_destroy(v1);
     }
 }
 

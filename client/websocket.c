@@ -22,19 +22,6 @@ static struct loop *loop_of(const struct websocket *websocket)
 /* ---- life --------------------------------------------------------------------------------------
  */
 
-/* An event may free the WebSocket that it is about: the memory goes when the last call that uses it
- * returns. */
-static void enter(struct websocket *websocket)
-{
-    websocket->busy++;
-}
-
-static void leave(struct websocket *websocket)
-{
-    if (--websocket->busy == 0 && websocket->freed)
-        free(websocket);
-}
-
 void websocket_stop(struct websocket *websocket)
 {
     websocket->ended = true;
@@ -66,19 +53,41 @@ static void wait_for_more(struct websocket *websocket)
         end_lost(websocket, "the system refuses to watch its socket");
 }
 
+static void on_sweep(struct loop_task *task)
+{
+    websocket_sweep(task->owner);
+}
+
+void websocket_sweep(struct tunnel_shared *shared)
+{
+    struct websocket *websocket;
+
+    loop_task_cancel(shared->loop, &shared->sweep);
+    while ((websocket = shared->closed) != NULL) {
+        shared->closed = websocket->next_closed;
+        free(websocket);
+    }
+}
+
+/* An event may free the WebSocket that it is about, so the memory goes when no call uses it. */
 void websocket_free(struct websocket *websocket)
 {
+    struct tunnel_shared *shared;
+
     if (websocket == NULL)
         return;
-    enter(websocket);
     if (websocket->connecting != NULL)
         connect_cancel(websocket->connecting); /* closes the transport, too */
     websocket->connecting = NULL;
     websocket_stop(websocket);
     transport_close(&websocket->transport, loop_of(websocket));
     buffer_clear(&websocket->out);
-    websocket->freed = true;
-    leave(websocket);
+    shared = websocket->shared;
+    websocket->next_closed = shared->closed;
+    shared->closed = websocket;
+    shared->sweep.run = on_sweep;
+    shared->sweep.owner = shared;
+    loop_defer(shared->loop, &shared->sweep);
 }
 
 void websocket_hand_over(struct websocket *websocket, const struct websocket_events *events,
@@ -128,9 +137,7 @@ static void send_masked(struct websocket *websocket, size_t count, const uint8_t
 
     memcpy(payload - header_len, header, header_len);
     websocket->sent_unheard = true;
-    enter(websocket);
     send_bytes(websocket, bytes_of(payload - header_len, header_len + count));
-    leave(websocket);
 }
 
 void websocket_send_shared(struct websocket *websocket, size_t count)
@@ -180,10 +187,8 @@ void websocket_close(struct websocket *websocket, uint16_t code, const char *rea
     uint8_t payload[FRAME_CONTROL_MAX];
     size_t len = frame_encode_close(payload, code, reason);
 
-    enter(websocket);
     send_control(websocket, FRAME_CLOSE, bytes_of(payload, len));
     websocket->close_sent = true;
-    leave(websocket);
 }
 
 /* The socket takes bytes again. */
@@ -305,23 +310,19 @@ static void on_ready(struct loop_watch *watch, unsigned events)
     /* TLS may need the one to do the other. */
     bool both = websocket->transport.ssl != NULL;
 
-    enter(websocket);
     if (both || (events & LOOP_WRITE) != 0)
         flush(websocket);
     if (both || (events & (LOOP_READ | LOOP_ERROR)) != 0)
         read_socket(websocket);
     wait_for_more(websocket);
-    leave(websocket);
 }
 
 static void on_read_again(struct loop_task *task)
 {
     struct websocket *websocket = task->owner;
 
-    enter(websocket);
     read_socket(websocket);
     wait_for_more(websocket);
-    leave(websocket);
 }
 
 void websocket_receive(struct websocket *websocket, bool on)
@@ -331,7 +332,6 @@ void websocket_receive(struct websocket *websocket, bool on)
     websocket->receiving = on;
     if (!websocket->open || websocket->ended)
         return;
-    enter(websocket);
     if (on) {
         /* Not hearing was our own doing. */
         websocket->heard_at = loop_now(loop_of(websocket));
@@ -339,7 +339,6 @@ void websocket_receive(struct websocket *websocket, bool on)
             loop_defer(loop_of(websocket), &websocket->read_again);
     }
     wait_for_more(websocket);
-    leave(websocket);
 }
 
 /* ---- opening -----------------------------------------------------------------------------------
@@ -350,7 +349,6 @@ static void on_connected(void *owner, const struct connect_result *result)
     struct websocket *websocket = owner;
 
     websocket->connecting = NULL;
-    enter(websocket);
     if (result->status == STATUS_OK) {
         websocket->open = true;
         websocket->heard_at = loop_now(loop_of(websocket));
@@ -365,7 +363,6 @@ static void on_connected(void *owner, const struct connect_result *result)
     if (!websocket->ended && transport_has_pending(&websocket->transport))
         loop_defer(loop_of(websocket), &websocket->read_again);
     wait_for_more(websocket);
-    leave(websocket);
 }
 
 struct websocket *websocket_open(struct tunnel_shared *shared,

@@ -34,18 +34,17 @@ struct websocket {
     struct tunnel_shared *shared;
     struct connecting *connecting; /* NULL once it is open or over */
     struct transport transport;
-    struct frame_decoder decoder; /* private */
-    struct buffer out;            /* what the system has not taken yet */
-    struct loop_task read_again;  /* private: bytes that no readiness will announce */
-    int64_t heard_at;             /* loop_now() */
-    int busy;                     /* private: calls further up the stack */
+    struct frame_decoder decoder;  /* private */
+    struct buffer out;             /* what the system has not taken yet */
+    struct loop_task read_again;   /* private: bytes that no readiness will announce */
+    int64_t heard_at;              /* loop_now() */
+    struct websocket *next_closed; /* private */
     bool open;
     bool receiving;
     bool close_sent;
     bool broken;       /* it takes no more; what the service sent before may still be read */
     bool sent_unheard; /* data went out since the service was last heard of */
     bool ended;        /* no event follows */
-    bool freed;        /* private */
 };
 
 /* Starts to connect. No event comes before it returns. */
@@ -59,6 +58,8 @@ void websocket_hand_over(struct websocket *websocket, const struct websocket_eve
 void websocket_stop(struct websocket *websocket);
 /* Closes the connection; no event follows. NULL-safe. */
 void websocket_free(struct websocket *websocket);
+/* Gives the memory of those back; only needed when the loop does not run any more. */
+void websocket_sweep(struct tunnel_shared *shared);
 
 /* One binary message: `head` and `payload`, TUNNEL_PAYLOAD_MAX bytes together at most. Neither is
  * changed. What the system does not take is queued: to be avoided while `out` is not empty. */
