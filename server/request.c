@@ -48,18 +48,23 @@ char *request_custom_header(struct lws *wsi, const char *name)
 char *request_argument(struct lws *wsi, const char *name)
 {
     size_t name_len = strlen(name);
+    int all = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS);
+    char *fragment;
     int len;
 
-    for (int i = 0; (len = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i)) > 0; i++) {
-        char *fragment = mem_new((size_t)len + 1);
-
-        if (lws_hdr_copy_fragment(wsi, fragment, len + 1, WSI_TOKEN_HTTP_URI_ARGS, i) >= 0 &&
-            strncmp(fragment, name, name_len) == 0 && fragment[name_len] == '=') {
-            memmove(fragment, fragment + name_len + 1, strlen(fragment + name_len + 1) + 1);
-            return fragment;
-        }
-        free(fragment);
+    if (all <= 0)
+        return NULL;
+    fragment = mem_new((size_t)all + 1);
+    /* Between two ampersands there may be nothing; behind the last fragment copying fails. */
+    for (int i = 0; (len = lws_hdr_copy_fragment(wsi, fragment, all + 1, WSI_TOKEN_HTTP_URI_ARGS,
+                                                 i)) >= 0;
+         i++) {
+        if (strncmp(fragment, name, name_len) != 0 || fragment[name_len] != '=')
+            continue;
+        memmove(fragment, fragment + name_len + 1, (size_t)len - name_len);
+        return fragment;
     }
+    free(fragment);
     return NULL;
 }
 

@@ -39,6 +39,7 @@ struct download {
     char *version;       /* that the client has, or NULL */
     char *if_none_match; /* If-None-Match, or NULL */
     char after[SEQ_SIZE], until[SEQ_SIZE];
+    char until_hash[LEDGER_HASH_MAX];
     PGresult *page; /* that is being written, or NULL */
     int row;        /* the next of it */
     bool all_read;  /* there is no page after this one */
@@ -171,21 +172,34 @@ static void on_room(void *owner)
         exchange_ask_room(download->exchange);
 }
 
+/* False: the ledger is another one than when the download began, and does not lead to the migration
+ * that was the newest then. Hashes chain, so that one's tells of all before it. */
+static bool advance(struct download *download, const PGresult *page)
+{
+    int count = ledger_page_count(page);
+    struct ledger_row last;
+
+    if (count == 0)
+        return false;
+    last = ledger_page_row(page, count - 1);
+    (void)snprintf(download->after, sizeof(download->after), "%" PRIu64, last.seq);
+    download->all_read = strcmp(download->after, download->until) == 0;
+    return !download->all_read || strcmp(last.hash, download->until_hash) == 0;
+}
+
 static void on_page(struct reader_question *question, PGresult *page)
 {
     struct download *download = lws_container_of(question, struct download, question);
-    int count = ledger_page_count(page);
+    struct error error;
 
     download->page = page;
     download->row = 0;
-    download->all_read = count == 0;
-    if (count > 0) {
-        struct ledger_row last = ledger_page_row(page, count - 1);
-
-        (void)snprintf(download->after, sizeof(download->after), "%" PRIu64, last.seq);
-        download->all_read = strcmp(download->after, download->until) == 0;
+    if (advance(download, page)) {
+        exchange_ask_room(download->exchange);
+        return;
     }
-    exchange_ask_room(download->exchange);
+    (void)error_set(&error, STATUS_INVALID, "XX001", "the ledger was replaced meanwhile");
+    fail(download, &error);
 }
 
 static void read_page(struct download *download)
@@ -240,6 +254,8 @@ static void on_extent(struct reader_question *question, PGresult *extent)
     }
     make_tag(download, extent, tag);
     (void)snprintf(download->until, sizeof(download->until), "%s", PQgetvalue(extent, 0, 0));
+    (void)snprintf(download->until_hash, sizeof(download->until_hash), "%s",
+                   PQgetvalue(extent, 0, 1));
     (void)snprintf(download->after, sizeof(download->after), "%s", PQgetvalue(extent, 0, 3));
     PQclear(extent);
     (void)snprintf(headers, sizeof(headers), "ETag: %s\r\nCache-Control: private, no-cache\r\n",

@@ -98,6 +98,8 @@ class AccessTest(ApiTest):
             answer = self.get("/api/migrations" + path)
             self.assertEqual((answer.status, answer.headers["content-type"]), (403, "application/json"), path)
             self.assertIn(text, answer.error())
+        for path in ("?&dialect=sqlite", "?a&&&b=&dialect=sqlite&", "?dialect=sqlite&&", "?%64ialect=%73qlite"):
+            self.assertEqual(self.get("/api/migrations" + path).status, 204, path)
         self.assertEqual(self.get("/api/migrations?dialect=invalid").body, b'{"error":"unsupported dialect \\"invalid\\""}')
         self.assertEqual(self.get("/api/migrations?dialect=postgresql").status, 204)
 
@@ -381,6 +383,34 @@ class LargeTest(ApiTest):
         taken = time.monotonic() - started
         connection.close()
         return taken
+
+
+class ReplacedTest(ApiTest):
+    """The ledger becomes another one while a client reads it."""
+
+    def read_through(self, change):
+        with Server(self.cluster.url(), CAPTURE="true", API_AUTH="none") as server, socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.settimeout(30)
+            sock.connect(("127.0.0.1", server.http_port))
+            sock.sendall(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            data = bytearray(sock.recv(100))
+            self.assertTrue(data.startswith(b"HTTP/1.1 200"))
+            self.cluster.psql(change)
+            while more := sock.recv(65536):
+                data += more
+                if data.endswith(b"\r\n0\r\n\r\n"):
+                    return True
+            server.wait_for("the ledger was replaced meanwhile")
+        return False
+
+    def test_an_archive_of_two_ledgers_never_looks_complete(self):
+        first_migration(self.cluster, self.server)
+        self.cluster.psql(FILL.format(count=20000))
+        self.assertTrue(self.read_through("SELECT"))
+        self.assertFalse(self.read_through("UPDATE electric.migrations SET hash = sha256(hash) WHERE seq > 10000"))
+        self.assertFalse(self.read_through("BEGIN; DELETE FROM electric.migrations;"
+                                           " UPDATE electric.head SET seq = 0, version = '', hash = ''; COMMIT"))
 
 
 if __name__ == "__main__":
