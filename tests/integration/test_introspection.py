@@ -320,6 +320,26 @@ class Sessions(IntrospectionTest):
         self.assertEqual(self.session.electrified(), ["items"])
         self.assert_sound()
 
+    def test_what_was_made_in_it_is_not_shown(self):
+        """Nor in the way of a table that joins."""
+        self.addCleanup(self.drop)
+        tool = self.tool()
+        tool.run("SET default_transaction_read_only = off")
+        for made in ("VIEW later AS SELECT * FROM items", "MATERIALIZED VIEW rows AS SELECT 1 AS a", "SEQUENCE numbers",
+                     "TABLE parts (a int, b int) PARTITION BY LIST (a)", "TYPE pair AS (a int)", "DOMAIN small AS int",
+                     "TYPE span AS RANGE (subtype = int)", "SCHEMA beside", "TABLE beside.other (id serial)",
+                     "FUNCTION f() RETURNS pair LANGUAGE sql AS 'SELECT NULL::pair'",
+                     'COLLATION "a ""b""" FROM "C"', "STATISTICS s ON a, b FROM parts"):
+            tool.run(f"CREATE {made}")
+        tool.close()
+        app = self.through()
+        app.run("CREATE TABLE later (id int PRIMARY KEY); ALTER TABLE later ENABLE ELECTRIC")
+        tool = self.tool()
+        self.assert_up_to_date(tool)
+        self.assertEqual(tool.column(VISIBLE), ["public.items", "public.later"])
+        self.assertEqual(tool.column("SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace"), [])
+        self.assertEqual(tool.column("SELECT nspname FROM pg_namespace WHERE nspname = 'beside'"), [])
+
     def test_the_engine_is_not_in_it(self):
         tool = self.tool()
         self.assertEqual(tool.column("SELECT evtname FROM pg_event_trigger"), [])

@@ -9,6 +9,7 @@ DECLARE
     tables text := (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
                     WHERE relnamespace = 'public'::regnamespace AND relkind = 'r');
     types  text;
+    other  text;
 BEGIN
     WHILE tables IS NOT NULL LOOP
         PERFORM pg_stat_clear_snapshot();
@@ -36,5 +37,16 @@ BEGIN
     IF types IS NOT NULL THEN
         EXECUTE 'DROP TYPE ' || types || ' CASCADE';
     END IF;
+    -- What somebody has made besides would be shown to all, and names could clash.
+    FOR other IN
+        SELECT format('DROP %s IF EXISTS %s CASCADE', regexp_replace(o.type, ' object$', ''), o.identity)
+        FROM pg_depend d, pg_identify_object(d.classid, d.objid, 0) o
+        WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'public'::regnamespace AND d.deptype = 'n'
+        UNION ALL
+        SELECT format('DROP SCHEMA IF EXISTS %I CASCADE', nspname) FROM pg_namespace
+        WHERE oid >= 16384 AND nspname !~ '^pg_'
+    LOOP
+        EXECUTE other;
+    END LOOP;
 END
 $clear$;
