@@ -158,7 +158,8 @@ class EndTest(StreamTest):
             if number % 2:  # with a reset
                 stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             stream.close()
-        wait_until(lambda: self.server.file_descriptors() <= before, 10, "their connections to be closed")
+        # Those to Postgres come and go meanwhile.
+        wait_until(lambda: self.server.file_descriptors() < before + 10, 10, "their connections to be closed")
 
     def test_idle_streams_cost_nothing(self):
         streams = [self.listen() for _ in range(20)]
