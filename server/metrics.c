@@ -27,6 +27,7 @@ static struct metrics {
     uint64_t statements[SESSION_STATEMENTS];
     uint64_t migrations;
     uint64_t upstream_failures;
+    uint64_t counters[METRICS_COUNTERS];
     struct {
         const char *path;
         int status;
@@ -103,6 +104,11 @@ void metrics_session_enter(struct metrics_session *session, enum metrics_state s
 void metrics_bytes(bool up, size_t count)
 {
     *(up ? &table.bytes_up : &table.bytes_down) += count;
+}
+
+void metrics_count(enum metrics_counter counter, uint64_t by)
+{
+    table.counters[counter] += by;
 }
 
 /* What finds no place of its own is counted with the last one, "other". */
@@ -261,6 +267,25 @@ static void write_requests(struct buffer *out)
             table.requests[i].path, table.requests[i].status, table.requests[i].count);
 }
 
+static void write_tunnel(struct buffer *out)
+{
+    static const struct {
+        const char *name, *help;
+    } texts[METRICS_COUNTERS] = {
+        [METRICS_TUNNEL_ATTACHMENTS] = {"electric_tunnel_attachments_total",
+                                        "WebSockets that have carried a session of the tunnel."},
+        [METRICS_TUNNEL_RESUMES] = {"electric_tunnel_resumes_total",
+                                    "Those of them that went on where another broke."},
+        [METRICS_TUNNEL_EXPIRIES] = {"electric_tunnel_expiries_total",
+                                     "Sessions given up because their client stayed away."},
+        [METRICS_TUNNEL_RESENT_BYTES] = {"electric_tunnel_resent_bytes_total",
+                                         "Bytes sent to clients again after a break."},
+    };
+
+    for (size_t i = 0; i < METRICS_COUNTERS; i++)
+        write_counter(out, texts[i].name, texts[i].help, table.counters[i]);
+}
+
 static double seconds(struct timeval time)
 {
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
@@ -309,6 +334,7 @@ void metrics_write(struct buffer *out)
     write_counter(out, "electric_upstream_connect_failures_total",
                   "Sessions that could not be connected to Postgres.", table.upstream_failures);
     write_requests(out);
+    write_tunnel(out);
     write_histogram(out, &loop_lag);
     write_process(out);
 }

@@ -30,6 +30,15 @@ void metrics_session_mode(struct metrics_session *session, enum session_mode mod
 /* METRICS_NONE ends it. */
 void metrics_session_enter(struct metrics_session *session, enum metrics_state state);
 
+/* Of sessions that outlive their WebSocket. */
+enum metrics_counter {
+    METRICS_TUNNEL_ATTACHMENTS,
+    METRICS_TUNNEL_RESUMES,
+    METRICS_TUNNEL_EXPIRIES,
+    METRICS_TUNNEL_RESENT_BYTES,
+};
+enum { METRICS_COUNTERS = METRICS_TUNNEL_RESENT_BYTES + 1 };
+void metrics_count(enum metrics_counter counter, uint64_t by);
 /* Of clients: `up` towards Postgres. */
 void metrics_bytes(bool up, size_t count);
 /* A client was sent an error that is ours, or that a check of ours in Postgres has raised. */

@@ -225,6 +225,13 @@ static const struct option_spec rows[] = {
      .preset = "120s",
      .offset = FIELD(session_retain_ms),
      .help = "how long a session waits for a client that is away"},
+    {.flag = "tunnel-max-age",
+     .variable = "TUNNEL_MAX_AGE",
+     .type = OPTION_SECONDS,
+     .preset = "off",
+     .offset = FIELD(tunnel_max_age_ms),
+     .help =
+         "age at which the network cuts WebSockets; clients are told to make a new one in time"},
     {.flag = "tunnel-window",
      .variable = "TUNNEL_WINDOW",
      .type = OPTION_SIZE,

@@ -49,6 +49,7 @@ struct server_settings {
     /* Sessions that outlive their WebSocket */
     unsigned long max_detached;
     unsigned long session_retain_ms;
+    unsigned long tunnel_max_age_ms; /* 0: no limit */
     size_t tunnel_window;
     size_t tunnel_memory;
     /* Log */
