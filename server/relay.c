@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/buffer.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "server/channel.h"
@@ -16,6 +17,8 @@
 
 /* How long one end may take to accept what is queued, or only to close, once the other is gone. */
 enum { LINGER_MS = 30000, CLOSE_MS = 5000, END_REASON_MAX = 120 };
+/* Of a client that was heard before it could be paused: one read of its socket. */
+#define EARLY_MAX (2 * LOOP_SCRATCH)
 
 struct relay {
     struct server_client entry;
@@ -25,6 +28,7 @@ struct relay {
     struct stream *client;   /* NULL once gone */
     struct stream *upstream; /* NULL before connected and once gone */
     struct dial *dial;       /* while connecting */
+    struct buffer early;     /* what came before that */
     struct loop_timer linger;
     uint64_t opened_at;
     uint64_t bytes_up, bytes_down;
@@ -56,6 +60,7 @@ static void free_relay(struct relay *relay)
         dial_cancel(relay->dial);
     loop_timer_stop(&relay->linger);
     server_client_remove(relay->server, &relay->entry);
+    buffer_clear(&relay->early);
     free(relay);
 }
 
@@ -93,8 +98,10 @@ static void on_client_data(void *owner, struct bytes data)
     struct relay *relay = owner;
 
     relay->bytes_up += data.len;
-    if (relay->upstream == NULL)
+    if (relay->upstream == NULL) {
+        (void)buffer_append(&relay->early, data);
         return;
+    }
     stream_send(relay->upstream, data);
     if (stream_queued(relay->upstream) >= STREAM_QUEUE_HIGH && relay->client != NULL)
         stream_pause(relay->client, true);
@@ -182,6 +189,16 @@ static const struct stream_events upstream_events = {
     .on_closed = on_upstream_closed,
 };
 
+static void send_early(struct relay *relay)
+{
+    struct bytes early;
+
+    while ((early = buffer_peek(&relay->early)).len > 0) {
+        stream_send(relay->upstream, early);
+        buffer_consume(&relay->early, early.len);
+    }
+}
+
 static void on_dialled(void *owner, int fd, const struct error *error)
 {
     struct relay *relay = owner;
@@ -204,9 +221,10 @@ static void on_dialled(void *owner, int fd, const struct error *error)
         return;
     }
     stream_established(relay->client);
+    send_early(relay);
     if (relay->client_ended)
         stream_finish(relay->upstream);
-    else
+    else if (stream_queued(relay->upstream) < STREAM_QUEUE_HIGH)
         stream_pause(relay->client, false);
 }
 
@@ -239,6 +257,7 @@ struct relay *relay_new(struct server *server, const char *peer)
     relay->entry.terminate = on_terminate;
     relay->linger.on_expired = on_linger;
     relay->opened_at = loop_now_ms();
+    buffer_init(&relay->early, EARLY_MAX);
     (void)snprintf(relay->peer, sizeof(relay->peer), "%s", peer);
     relay->log =
         (struct log_context){.role = "relay", .id = ++server->last_id, .peer = relay->peer};
