@@ -161,9 +161,11 @@ void tunnel_peers_ask(struct tunnel_peers *peers, struct peer_question *question
     TAILQ_INSERT_TAIL(&peers->queue, question, link);
     question->waiting = true;
     peers->count++;
-    /* While it is connecting the timer may be about the next attempt: that is soon enough. */
-    if (first || peers->count > QUESTIONS_MAX)
-        loop_timer_set(peers->loop, &peers->timer, peers->count > QUESTIONS_MAX ? 1 : PATIENCE_MS);
+    /* While it is closed the timer is about the next attempt, which must not be put off. */
+    if (peers->count > QUESTIONS_MAX)
+        loop_timer_set(peers->loop, &peers->timer, 0);
+    else if (first && !pgclient_is_closed(peers->client))
+        loop_timer_set(peers->loop, &peers->timer, PATIENCE_MS);
     ask_next(peers);
 }
 
