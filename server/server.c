@@ -95,7 +95,8 @@ void server_client_remove(struct server *server, struct server_client *client)
 
 void server_check_drained(struct server *server)
 {
-    if (server->draining && server->clients == NULL && server->exchange_count == 0)
+    if (server->draining && server->clients == NULL && server->exchange_count == 0 &&
+        tunnel_is_drained(server->tunnel))
         loop_stop(server->loop);
 }
 

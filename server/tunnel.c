@@ -13,7 +13,7 @@ enum {
     PING_S = 20,
     STARTING_MAX = 64, /* detached before authentication */
     TOMBSTONES_MAX = 1000,
-    UNREADY_ROOM = 100, /* sessions beside those that MAX_SESSIONS counts: not logged in yet */
+    UNREADY_ROOM = 200, /* sessions that MAX_SESSIONS does not count: not logged in, or ending */
 };
 #define MAX_FRAME (256u * 1024u)
 #define WINDOW_MAX (64ul * 1024 * 1024)
@@ -63,7 +63,7 @@ struct tunnel *tunnel_new(struct server *server)
 {
     const struct server_settings *options = server->settings;
     const struct registry_limits limits = {
-        .sessions = options->max_sessions + UNREADY_ROOM,
+        .sessions = options->max_sessions + options->max_detached + UNREADY_ROOM,
         .detached = options->max_detached,
         .starting = STARTING_MAX,
         .tombstones = TOMBSTONES_MAX,
@@ -121,6 +121,26 @@ void tunnel_free(struct tunnel *tunnel)
 
 void tunnel_drain(struct tunnel *tunnel)
 {
-    if (tunnel != NULL)
-        registry_drain(tunnel->registry);
+    struct attachment *attachment;
+
+    registry_drain(tunnel->registry);
+    LIST_FOREACH(attachment, &tunnel->attachments, link)
+    attachment_go_away(attachment);
+}
+
+bool tunnel_is_drained(const struct tunnel *tunnel)
+{
+    const struct tunnel_session *session;
+
+    LIST_FOREACH(session, &tunnel->sessions, link)
+    if (tunnel_session_is_leaving(session))
+        return false;
+    return true;
+}
+
+size_t tunnel_detached_count(const struct tunnel *tunnel)
+{
+    struct registry_counts counts = registry_counts(tunnel->registry);
+
+    return counts.detached + counts.starting;
 }

@@ -4,6 +4,7 @@
 #define SERVER_TUNNEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct lws;
 struct server;
@@ -22,6 +23,10 @@ void tunnel_free(struct tunnel *tunnel);
 void tunnel_prepare(struct tunnel *tunnel);
 /* No session is opened from now on; those that live may be resumed. */
 void tunnel_drain(struct tunnel *tunnel);
+/* No client that is there has yet to take what it was sent last. */
+bool tunnel_is_drained(const struct tunnel *tunnel);
+/* Sessions whose client is away. */
+size_t tunnel_detached_count(const struct tunnel *tunnel);
 
 /* A WebSocket on which the subprotocol was agreed. Its first message decides: a start-up packet of
  * Postgres means that it is used without the protocol after all. */

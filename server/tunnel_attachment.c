@@ -10,8 +10,13 @@
 #include "server/tunnel_state.h"
 
 enum {
-    WAITING_MAX = 64, /* connections that a client has made ahead of need … */
+    PREWARMED_MAX = 64, /* connections that clients have made ahead of need … */
     PREWARMED_MS = 10 * 60 * 1000,
+    SILENT_MAX = 164, /* … and others that have said nothing yet; then the oldest makes way … */
+    SILENT_MS = 10000,
+    SILENT_GRACE_MS = 1000, /* … unless it is this young */
+    LINGER_MS = 10000,      /* for the peer to take what is queued once an attachment is over */
+    MOVE_AHEAD_MS = 30000,  /* of its greatest age a client is asked to attach anew */
     RETRY_AFTER_S = 1,
 };
 
@@ -43,6 +48,37 @@ static void close_because(struct attachment *attachment, enum stream_end end, co
 {
     attachment->over = true;
     stream_finish_because(websocket_stream(attachment->websocket), end, reason);
+    loop_timer_set(attachment->tunnel->server->loop, &attachment->patience, LINGER_MS);
+}
+
+/* Without waiting for the peer; no event follows. */
+static void drop(struct attachment *attachment)
+{
+    stop_waiting(attachment);
+    stream_close(websocket_stream(attachment->websocket));
+    free_attachment(attachment);
+}
+
+void attachment_go_away(struct attachment *attachment)
+{
+    if (!attachment->waiting)
+        return;
+    stop_waiting(attachment);
+    close_because(attachment, STREAM_END_GOING_AWAY, "the server is shutting down");
+}
+
+void attachment_plan_move(struct attachment *attachment)
+{
+    const struct server *server = attachment->tunnel->server;
+    unsigned long max_age_ms = server->settings->tunnel_max_age_ms;
+    unsigned long ahead_ms = max_age_ms / 4 < MOVE_AHEAD_MS ? max_age_ms / 4 : MOVE_AHEAD_MS;
+    unsigned long age_ms = (unsigned long)(tunnel_now() - attachment->accepted_at);
+
+    if (max_age_ms == 0)
+        return;
+    attachment->move_within_s = (uint16_t)((ahead_ms + 999) / 1000);
+    loop_timer_set(server->loop, &attachment->patience,
+                   age_ms < max_age_ms - ahead_ms ? max_age_ms - ahead_ms - age_ms : 0);
 }
 
 void attachment_leave(struct attachment *attachment)
@@ -84,9 +120,18 @@ static void refuse(struct attachment *attachment, enum tunnel_refusal reason)
     attachment_answer(attachment, &frame);
 }
 
+/* In proxy mode Postgres's words say so to those who have logged in. */
+static bool is_full(const struct tunnel *tunnel)
+{
+    return tunnel->server->relay != NULL && !server_has_room(tunnel->server);
+}
+
 static void open_session(struct attachment *attachment, const struct tunnel_open *open)
 {
-    enum tunnel_refusal refusal = tunnel_session_open(attachment, open);
+    struct tunnel *tunnel = attachment->tunnel;
+    bool exists = registry_find(tunnel->registry, &open->id) != NULL;
+    enum tunnel_refusal refusal =
+        is_full(tunnel) && !exists ? TUNNEL_REFUSAL_FULL : tunnel_session_open(attachment, open);
 
     if (refusal != TUNNEL_REFUSAL_NONE)
         refuse(attachment, refusal);
@@ -177,17 +222,22 @@ static void decode(struct attachment *attachment, struct bytes piece, bool last)
     }
 }
 
-/* The client does without the protocol: from here on the WebSocket carries bytes. */
-static void become_raw(struct attachment *attachment, struct bytes piece)
+/* The client does without the protocol: from here on the WebSocket carries bytes, this piece first.
+ * What the upgrade would have been refused for is said now. */
+static void become_raw(struct attachment *attachment)
 {
     struct server *server = attachment->tunnel->server;
-    struct stream *stream = websocket_stream(attachment->websocket);
 
     stop_waiting(attachment);
-    websocket_carry_bytes(attachment->websocket);
-    server_take_client(server, attachment->peer, stream);
-    free_attachment(attachment);
-    stream->events->on_data(stream->owner, piece);
+    if (server->relay != NULL && server->draining) {
+        close_because(attachment, STREAM_END_GOING_AWAY, "the server is shutting down");
+    } else if (is_full(attachment->tunnel)) {
+        close_because(attachment, STREAM_END_FAILED, "too many connections (MAX_SESSIONS)");
+    } else {
+        websocket_carry_bytes(attachment->websocket);
+        server_take_client(server, attachment->peer, websocket_stream(attachment->websocket));
+        free_attachment(attachment);
+    }
 }
 
 static void on_piece(void *owner, struct bytes piece, bool last)
@@ -198,7 +248,7 @@ static void on_piece(void *owner, struct bytes piece, bool last)
         return;
     if (attachment->waiting && piece.len > 0 && piece.data[0] == 0 &&
         !tunnel_decoder_is_inside(&attachment->decoder)) {
-        become_raw(attachment, piece);
+        become_raw(attachment);
         return;
     }
     if (attachment->session != NULL)
@@ -224,12 +274,11 @@ static void on_drained(void *owner)
 static void on_closed(void *owner, const char *reason)
 {
     struct attachment *attachment = owner;
-    struct tunnel_session *session = attachment->session;
 
     log_debug(NULL, "%s: attachment closed: %s", attachment->peer, reason);
-    stop_waiting(attachment);
-    if (session != NULL)
-        tunnel_session_detached(session);
+    attachment_stop(attachment);
+    if (attachment->session != NULL)
+        tunnel_session_detached(attachment->session);
     free_attachment(attachment);
 }
 
@@ -237,8 +286,28 @@ static void on_impatience(struct loop_timer *timer)
 {
     struct attachment *attachment = lws_container_of(timer, struct attachment, patience);
 
-    stop_waiting(attachment);
-    close_because(attachment, STREAM_END_NORMAL, "nothing came");
+    if (attachment->over) {
+        drop(attachment);
+    } else if (attachment->session != NULL) {
+        tunnel_session_move(attachment->session, attachment->move_within_s);
+    } else {
+        stop_waiting(attachment);
+        close_because(attachment, STREAM_END_NORMAL, "nothing came");
+    }
+}
+
+/* Those who connect and say nothing must not keep others out. */
+static void make_room(struct tunnel *tunnel)
+{
+    struct attachment *attachment, *oldest = NULL;
+
+    if (tunnel->waiting < SILENT_MAX)
+        return;
+    LIST_FOREACH(attachment, &tunnel->attachments, link)
+    if (attachment->waiting)
+        oldest = attachment; /* the newest stand first */
+    if (oldest != NULL && tunnel_now() - oldest->accepted_at >= SILENT_GRACE_MS)
+        drop(oldest);
 }
 
 void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket, const char *peer)
@@ -250,14 +319,15 @@ void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket, const cha
     };
     struct attachment *attachment = mem_new(sizeof(*attachment));
 
+    make_room(tunnel);
     attachment->tunnel = tunnel;
+    attachment->accepted_at = tunnel_now();
     attachment->websocket = websocket;
     (void)snprintf(attachment->peer, sizeof(attachment->peer), "%s", peer);
     tunnel_decoder_init(&attachment->decoder, TUNNEL_MESSAGES, tunnel->settings.max_frame);
     attachment->patience.on_expired = on_impatience;
     loop_timer_set(tunnel->server->loop, &attachment->patience,
-                   tunnel->waiting < WAITING_MAX ? PREWARMED_MS
-                                                 : tunnel->server->settings->auth_timeout_ms);
+                   tunnel->waiting < PREWARMED_MAX ? PREWARMED_MS : SILENT_MS);
     attachment->waiting = true;
     tunnel->waiting++;
     LIST_INSERT_HEAD(&tunnel->attachments, attachment, link);

@@ -8,11 +8,14 @@
 
 #include "common/log.h"
 #include "common/memory.h"
-#include "server/proxy/control.h"
+#include "server/metrics.h"
 #include "server/server.h"
 #include "server/tunnel_state.h"
 
-enum { SOON_MS = 1 };
+enum {
+    STARTUP_RETAIN_MS = 10000, /* for a client that has not logged in */
+    FAREWELL_MS = 10000,       /* for a client to take RESET */
+};
 /* Far above the high watermark: only an owner that ignores it gets here. */
 #define PENDING_MAX ((size_t)64 * 1024 * 1024)
 #define PIECE_MAX ((size_t)256 * 1024)
@@ -22,45 +25,85 @@ static struct tunnel_session *session_of(struct stream *stream)
     return (struct tunnel_session *)stream;
 }
 
-static void plan(struct tunnel_session *session, int64_t now)
+static int64_t deadline(const struct tunnel_session *session, int64_t now)
 {
     int64_t at = endpoint_deadline(session->endpoint, now);
 
-    if (session->orphan && at > session->orphan_until)
-        at = session->orphan_until;
+    if (session->over_since != 0)
+        return session->over_since + FAREWELL_MS;
+    return session->orphan && at > session->orphan_until ? session->orphan_until : at;
+}
+
+static void plan(struct tunnel_session *session, int64_t now)
+{
+    int64_t at = deadline(session, now);
+
+    if (session->due)
+        return;
     if (at == INT64_MAX)
         loop_timer_stop(&session->timer);
     else
         loop_timer_set(session->tunnel->server->loop, &session->timer,
-                       at > now ? (unsigned long)(at - now) : SOON_MS);
+                       at > now ? (unsigned long)(at - now) : 0);
 }
 
+/* In the next turn of the loop, whatever else is planned until then. */
 static void soon(struct tunnel_session *session)
 {
-    loop_timer_set(session->tunnel->server->loop, &session->timer, SOON_MS);
+    session->due = true;
+    loop_timer_set(session->tunnel->server->loop, &session->timer, 0);
 }
 
 /* To the client */
 
-/* What the ring has room for moves there. */
-static void flush(struct tunnel_session *session)
+/* Copies what the ring has room for, and returns the rest. */
+static struct bytes put(struct tunnel_session *session, struct bytes data)
 {
-    struct bytes rest;
     size_t room;
 
-    while ((rest = buffer_peek(&session->pending)).len > 0) {
-        uint8_t *place = endpoint_source_reserve(session->endpoint, tunnel_now(), rest.len, &room);
+    while (data.len > 0) {
+        uint8_t *place = endpoint_source_reserve(session->endpoint, tunnel_now(), data.len, &room);
         if (place == NULL)
-            return;
-        room = room < rest.len ? room : rest.len;
-        memcpy(place, rest.data, room);
+            break;
+        memcpy(place, data.data, room);
         endpoint_source_commit(session->endpoint, room);
-        buffer_consume(&session->pending, room);
+        data = bytes_skip(data, room);
     }
-    if (session->finishing && !session->ended) {
-        session->ended = true;
+    return data;
+}
+
+/* An owner that does not speak Postgres's language leaves a reason. It goes as RESET, which must
+ * not overtake what came before. */
+static void end_source(struct tunnel_session *session)
+{
+    const struct tunnel_reset reset = {
+        .reason = session->why == STREAM_END_GOING_AWAY ? TUNNEL_END_SHUTDOWN : TUNNEL_END_ABORTED,
+        .outcome = session->established ? TUNNEL_OUTCOME_UNKNOWN : TUNNEL_OUTCOME_NONE,
+        .text = bytes_of_string(session->why_text),
+    };
+
+    if (session->why == STREAM_END_NORMAL)
         endpoint_source_end(session->endpoint);
+    else if (endpoint_counts(session->endpoint).ring == 0)
+        endpoint_reset(session->endpoint, &reset);
+    else
+        return;
+    session->ended = true;
+}
+
+static void flush(struct tunnel_session *session)
+{
+    struct bytes queued;
+
+    while ((queued = buffer_peek(&session->pending)).len > 0) {
+        struct bytes rest = put(session, queued);
+
+        buffer_consume(&session->pending, queued.len - rest.len);
+        if (rest.len > 0)
+            return;
     }
+    if (session->finishing && !session->ended)
+        end_source(session);
 }
 
 static void transmit(struct tunnel_session *session)
@@ -126,15 +169,35 @@ static void tell_drained(struct tunnel_session *session)
 
 /* The end */
 
+static void count_resent(struct tunnel_session *session)
+{
+    uint64_t resent = endpoint_counts(session->endpoint).bytes_resent;
+
+    if (resent > session->resent)
+        metrics_count(METRICS_TUNNEL_RESENT_BYTES, resent - session->resent);
+    session->resent = resent;
+}
+
 void tunnel_session_free(struct tunnel_session *session)
 {
+    struct server *server = session->tunnel->server;
+
     loop_timer_stop(&session->timer);
     if (session->attachment != NULL)
         session->attachment->session = NULL;
+    if (session->cancelling && server->control != NULL)
+        control_forget(server->control, &session->cancelled);
     LIST_REMOVE(session, link);
     endpoint_free(session->endpoint);
     buffer_clear(&session->pending);
+    free(session->why_text);
     free(session);
+}
+
+bool tunnel_session_is_leaving(const struct tunnel_session *session)
+{
+    return session->attachment != NULL && session->over_since == 0 &&
+           (buffer_len(&session->pending) > 0 || endpoint_counts(session->endpoint).ring > 0);
 }
 
 static void finish_session(struct tunnel_session *session, const struct tunnel_reset *end)
@@ -144,6 +207,8 @@ static void finish_session(struct tunnel_session *session, const struct tunnel_r
     const char *reason = tunnel_end_text(end->reason);
     bool given_up = end->reason == TUNNEL_END_EXPIRED || end->reason == TUNNEL_END_LIMIT;
 
+    if (given_up)
+        metrics_count(METRICS_TUNNEL_EXPIRIES, 1);
     registry_bury(tunnel->registry, session->entry, end,
                   tunnel_now() + (int64_t)tunnel->settings.retain_s * 1000);
     tunnel_plan_sweep(tunnel);
@@ -157,10 +222,22 @@ static void finish_session(struct tunnel_session *session, const struct tunnel_r
     tunnel_session_free(session);
 }
 
+/* The endpoint is over; its client should still read why, if it is there. */
+static bool says_farewell(struct tunnel_session *session, int64_t now)
+{
+    if (session->over_since == 0)
+        session->over_since = now;
+    return session->attachment != NULL && now < session->over_since + FAREWELL_MS &&
+           endpoint_has_output(session->endpoint, now, session->attachment->number);
+}
+
 /* Does whatever can be done now; may free the session. Not from inside an operation. */
 static void pump(struct tunnel_session *session)
 {
+    struct server *server = session->tunnel->server;
+    bool orphan = session->orphan;
     const struct tunnel_reset *end;
+    int64_t now = tunnel_now();
 
     if (session->depth > 0)
         return; /* further up somebody does it */
@@ -172,13 +249,14 @@ static void pump(struct tunnel_session *session)
     tell_drained(session);
     transmit(session);
     session->depth--;
+    count_resent(session);
     end = endpoint_end(session->endpoint);
-    if (end == NULL ||
-        (session->attachment != NULL &&
-         endpoint_has_output(session->endpoint, tunnel_now(), session->attachment->number)))
-        plan(session, tunnel_now());
+    if (end == NULL || says_farewell(session, now))
+        plan(session, now);
     else
         finish_session(session, end);
+    if (orphan)
+        server_check_drained(server);
 }
 
 void tunnel_session_end(struct tunnel_session *session, enum tunnel_end reason)
@@ -192,14 +270,24 @@ void tunnel_session_end(struct tunnel_session *session, enum tunnel_end reason)
 
 /* Attachments */
 
+/* It stands among the detached; the one that has stood there for too long makes way, at once, lest
+ * it be chosen again. */
+static void wait_for_client(struct tunnel_session *session)
+{
+    struct registry_entry *victim =
+        registry_detached(session->tunnel->registry, session->entry, session->established);
+
+    if (victim == NULL)
+        return;
+    tunnel_session_end(registry_session(victim), TUNNEL_END_LIMIT);
+    pump(registry_session(victim));
+}
+
 static void detach(struct tunnel_session *session)
 {
-    struct registry_entry *victim;
-
+    session->attachment->session = NULL;
     session->attachment = NULL;
-    victim = registry_detached(session->tunnel->registry, session->entry, session->established);
-    if (victim != NULL)
-        tunnel_session_end(registry_session(victim), TUNNEL_END_LIMIT);
+    wait_for_client(session);
 }
 
 static void attach(struct tunnel_session *session, struct attachment *attachment, uint32_t number)
@@ -207,6 +295,9 @@ static void attach(struct tunnel_session *session, struct attachment *attachment
     attachment->session = session;
     attachment->number = number;
     session->attachment = attachment;
+    websocket_stop_pings(attachment->websocket);
+    attachment_plan_move(attachment);
+    metrics_count(METRICS_TUNNEL_ATTACHMENTS, 1);
 }
 
 enum tunnel_refusal tunnel_session_resume(struct tunnel_session *session,
@@ -224,6 +315,7 @@ enum tunnel_refusal tunnel_session_resume(struct tunnel_session *session,
         attachment_leave(old);
     attach(session, attachment, number);
     registry_attached(session->tunnel->registry, session->entry);
+    metrics_count(METRICS_TUNNEL_RESUMES, 1);
     pump(session);
     return TUNNEL_REFUSAL_NONE;
 }
@@ -242,26 +334,45 @@ void tunnel_session_drained(struct tunnel_session *session)
 
 /* Frames */
 
-struct cancel_waiter {
-    struct control_waiter waiter; /* first */
-};
+static void on_cancelled(struct control_waiter *waiter);
+
+/* One at a time, so that a flood of them keeps nobody else's out. */
+static void start_cancel(struct tunnel_session *session)
+{
+    struct control *control = session->tunnel->server->control;
+
+    session->cancel_wanted = false;
+    session->cancelled.on_answer = on_cancelled;
+    session->cancelling = control_cancel(control, session->cancel_pid,
+                                         bytes_of(session->cancel_key, sizeof(session->cancel_key)),
+                                         &session->cancelled);
+}
 
 static void on_cancelled(struct control_waiter *waiter)
 {
-    free(waiter);
+    struct tunnel_session *session = lws_container_of(waiter, struct tunnel_session, cancelled);
+
+    session->cancelling = false;
+    if (session->cancel_wanted)
+        start_cancel(session);
 }
 
+/* While one is worked off only the latest is kept. */
 static void cancel(struct tunnel_session *session, const struct tunnel_cancel *wanted)
 {
-    struct control *control = session->tunnel->server->control;
-    struct cancel_waiter *waiter;
-
-    if (control == NULL)
+    if (session->tunnel->server->control == NULL || wanted->key.len != sizeof(session->cancel_key))
         return;
-    waiter = mem_new(sizeof(*waiter));
-    waiter->waiter.on_answer = on_cancelled;
-    if (!control_cancel(control, wanted->pid, wanted->key, &waiter->waiter))
-        free(waiter);
+    session->cancel_pid = wanted->pid;
+    memcpy(session->cancel_key, wanted->key.data, sizeof(session->cancel_key));
+    session->cancel_wanted = true;
+    if (!session->cancelling)
+        start_cancel(session);
+}
+
+void tunnel_session_move(struct tunnel_session *session, uint16_t within_s)
+{
+    endpoint_move(session->endpoint, within_s);
+    pump(session);
 }
 
 void tunnel_session_heard(struct tunnel_session *session)
@@ -302,6 +413,7 @@ static void on_timer(struct loop_timer *timer)
     struct tunnel_session *session = lws_container_of(timer, struct tunnel_session, timer);
     int64_t now = tunnel_now();
 
+    session->due = false;
     if (session->orphan && now >= session->orphan_until)
         tunnel_session_end(session, TUNNEL_END_ABORTED);
     if (endpoint_timer(session->endpoint, now) == ENDPOINT_DEAD && session->attachment != NULL) {
@@ -317,8 +429,10 @@ static void session_send(struct stream *stream, struct bytes data)
 {
     struct tunnel_session *session = session_of(stream);
 
-    if (session->finishing || data.len == 0)
+    if (session->finishing)
         return;
+    if (session->depth == 0 && buffer_len(&session->pending) == 0)
+        data = put(session, data);
     if (!buffer_append(&session->pending, data)) {
         tunnel_session_end(session, TUNNEL_END_INTERNAL);
         return;
@@ -351,19 +465,29 @@ static void session_finish(struct stream *stream, enum stream_end end, const cha
 {
     struct tunnel_session *session = session_of(stream);
 
-    (void)end, (void)reason; /* the client has read it in Postgres's words */
+    if (session->finishing)
+        return;
     session->finishing = true;
+    session->why = end;
+    session->why_text = mem_copy_string(reason);
     soon(session);
 }
 
-/* What was sent before the end still goes out, if the client comes back for it. */
+/* What was sent before the end still goes out, if the client comes back for it. Of a client that
+ * has not logged in not much is kept, lest many of them keep others out: if it is there, it has
+ * been sent all, and RESET comes behind that. */
 static void session_close(struct stream *stream)
 {
     struct tunnel_session *session = session_of(stream);
+    int64_t retain_ms = (int64_t)session->tunnel->settings.retain_s * 1000;
+    bool keep =
+        session->established || session->attachment == NULL || buffer_len(&session->pending) > 0;
 
+    if (!session->established && retain_ms > STARTUP_RETAIN_MS)
+        retain_ms = STARTUP_RETAIN_MS;
     session->orphan = true;
-    session->orphan_until = tunnel_now() + (int64_t)session->tunnel->settings.retain_s * 1000;
-    if (!session->finishing)
+    session->orphan_until = tunnel_now() + retain_ms;
+    if (!session->finishing || !keep)
         tunnel_session_end(session, TUNNEL_END_ABORTED);
     soon(session);
 }
@@ -374,6 +498,8 @@ static void session_established(struct stream *stream)
 
     session->established = true;
     endpoint_established(session->endpoint);
+    if (session->attachment == NULL)
+        wait_for_client(session); /* among the others now */
 }
 
 /* The beginning */

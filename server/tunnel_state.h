@@ -9,6 +9,7 @@
 #include "common/tunnel/tunnel_decoder.h"
 #include "server/listener.h"
 #include "server/loop.h"
+#include "server/proxy/control.h"
 #include "server/stream.h"
 #include "server/tunnel.h"
 #include "server/tunnel_peers.h"
@@ -46,18 +47,24 @@ struct attachment {
     struct websocket *websocket;
     char peer[PEER_NAME_MAX];
     struct tunnel_decoder decoder;
-    struct loop_timer patience;     /* for the first message */
+    struct loop_timer patience; /* for the first message; then see attachment_plan_move() */
+    int64_t accepted_at;
     struct tunnel_session *session; /* NULL: none yet, or left */
     uint32_t number;                /* the endpoint's */
-    struct peer_question question;  /* after a RESUME for another server's session */
-    bool waiting;                   /* no message has come */
-    bool over;                      /* what else comes is thrown away */
+    uint16_t move_within_s;
+    struct peer_question question; /* after a RESUME for another server's session */
+    bool waiting;                  /* no message has come */
+    bool over;                     /* what else comes is thrown away */
 };
 
 /* Nothing of it is of interest any more. */
 void attachment_stop(struct attachment *attachment);
 /* Sends a frame of no session, then closes. */
 void attachment_answer(struct attachment *attachment, const struct tunnel_frame *frame);
+/* The server drains: closes it if nothing was said on it. */
+void attachment_go_away(struct attachment *attachment);
+/* Has its session told to leave it before it reaches the age at which edges cut. */
+void attachment_plan_move(struct attachment *attachment);
 /* The session does not use it any more: closes it once all is sent. */
 void attachment_leave(struct attachment *attachment);
 /* Whether a message can be sent at once. */
@@ -74,7 +81,14 @@ struct tunnel_session {
     struct attachment *attachment; /* NULL while detached */
     struct buffer pending;         /* of the owner, for which the ring has no place */
     struct loop_timer timer;
-    unsigned depth; /* of calls into the endpoint or the owner */
+    struct control_waiter cancelled;
+    uint64_t resent;    /* bytes that the metrics know of */
+    unsigned depth;     /* of calls into the endpoint or the owner */
+    bool due;           /* the timer is set to the next turn of the loop */
+    bool cancelling;    /* a CancelRequest is worked off */
+    bool cancel_wanted; /* and this one is next */
+    uint32_t cancel_pid;
+    uint8_t cancel_key[4];
     bool established;
     bool paused;    /* the owner takes nothing */
     bool full;      /* the owner was told so, by `queued` */
@@ -83,6 +97,9 @@ struct tunnel_session {
     bool told_end;  /* the owner knows that the client's has */
     bool orphan;    /* the owner is gone; what it sent still goes out */
     int64_t orphan_until;
+    int64_t over_since;  /* the endpoint is; 0: not yet */
+    enum stream_end why; /* the owner's direction has ended … */
+    char *why_text;      /* … unless that is normal, for this reason */
 };
 
 /* OPEN came: a session with an owner, as if a client had connected, or why not. */
@@ -96,11 +113,15 @@ enum tunnel_refusal tunnel_session_resume(struct tunnel_session *session,
 void tunnel_session_frame(struct tunnel_session *session, const struct tunnel_frame *frame);
 void tunnel_session_malformed(struct tunnel_session *session, const struct error *error);
 void tunnel_session_heard(struct tunnel_session *session);
+/* Its attachment is old: the client is to make another one. */
+void tunnel_session_move(struct tunnel_session *session, uint16_t within_s);
 /* The attachment has room again, or is gone. */
 void tunnel_session_drained(struct tunnel_session *session);
 void tunnel_session_detached(struct tunnel_session *session);
 /* Ends it from our side. */
 void tunnel_session_end(struct tunnel_session *session, enum tunnel_end reason);
 void tunnel_session_free(struct tunnel_session *session);
+/* Whether its client is there and has yet to take something that its owner has left behind. */
+bool tunnel_session_is_leaving(const struct tunnel_session *session);
 
 #endif

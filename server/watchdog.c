@@ -52,7 +52,8 @@ static void look_after(struct websocket *websocket)
     else if (websocket->silent_s >= DEAD_AFTER_S &&
              (!blocked || seconds_since_ack(websocket) >= DEAD_BLOCKED_S))
         websocket_hang_up(websocket, "peer is silent");
-    else if (websocket->silent_s == PING_AFTER_S && !blocked && !websocket->close_sent)
+    else if (websocket->silent_s == PING_AFTER_S && !blocked && !websocket->close_sent &&
+             !websocket->no_pings)
         websocket_write_frame(websocket, FRAME_PING, bytes_of(NULL, 0));
 }
 

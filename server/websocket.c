@@ -85,6 +85,9 @@ static void write_parts(struct websocket *websocket, struct bytes header, struct
         if (!buffer_append(&websocket->queue, bytes_skip(header, taken)) ||
             !buffer_append(&websocket->queue, payload_left))
             websocket_hang_up(websocket, "peer reads too slowly");
+        /* Whoever sends messages waits for an empty queue, whatever fills it. */
+        if (websocket->on_piece != NULL)
+            websocket->above_high = true;
     }
 }
 
@@ -108,8 +111,6 @@ void websocket_send_message(struct websocket *websocket, struct bytes head, stru
     len = frame_encode_header(bytes, FRAME_BINARY, head.len + payload.len, NULL);
     memcpy(bytes + len, head.data, head.len);
     write_parts(websocket, bytes_of(bytes, len + head.len), payload);
-    if (buffer_len(&websocket->queue) > 0)
-        websocket->above_high = true;
     update_interest(websocket);
 }
 
@@ -236,10 +237,14 @@ static void collect(struct websocket *websocket, struct bytes *run, struct bytes
     *run = piece;
 }
 
-static void give_piece(struct websocket *websocket, const struct frame_event *event)
+/* False when the messages' boundaries mean nothing, or not any more. */
+static bool give_piece(struct websocket *websocket, const struct frame_event *event)
 {
+    if (websocket->on_piece == NULL)
+        return false;
     if (!websocket->close_sent && !websocket->closed && !websocket->failed)
         websocket->on_piece(websocket->stream.owner, event->payload, event->final);
+    return websocket->on_piece != NULL;
 }
 
 static void on_event(struct websocket *websocket, const struct frame_event *event,
@@ -247,12 +252,10 @@ static void on_event(struct websocket *websocket, const struct frame_event *even
 {
     switch (event->type) {
     case FRAME_EVENT_DATA:
-        if (event->message == FRAME_BINARY && websocket->on_piece != NULL)
-            give_piece(websocket, event);
-        else if (event->message == FRAME_BINARY)
-            collect(websocket, run, event->payload);
-        else
+        if (event->message != FRAME_BINARY)
             refuse(websocket, FRAME_CLOSE_UNSUPPORTED, "only binary messages carry Postgres bytes");
+        else if (!give_piece(websocket, event))
+            collect(websocket, run, event->payload);
         break;
     case FRAME_EVENT_PING:
         on_ping(websocket, event->payload);
@@ -423,6 +426,11 @@ void websocket_carry_messages(struct websocket *websocket, websocket_piece *on_p
 void websocket_carry_bytes(struct websocket *websocket)
 {
     websocket->on_piece = NULL;
+}
+
+void websocket_stop_pings(struct websocket *websocket)
+{
+    websocket->no_pings = true;
 }
 
 struct stream *websocket_stream(struct websocket *websocket)

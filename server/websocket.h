@@ -33,8 +33,10 @@ struct stream *websocket_stream(struct websocket *websocket);
  * owner by `on_piece` instead of on_data, borrowed for the call; `last` ends its message. */
 typedef void websocket_piece(void *owner, struct bytes piece, bool last);
 void websocket_carry_messages(struct websocket *websocket, websocket_piece *on_piece);
-/* Back to bytes, from inside on_piece too. */
+/* Back to bytes, from inside on_piece too: that piece is then given to the owner by on_data. */
 void websocket_carry_bytes(struct websocket *websocket);
+/* The protocol on top has its own signs of life. */
+void websocket_stop_pings(struct websocket *websocket);
 /* One message of two parts, at most WEBSOCKET_HEAD_MAX bytes in `head`. What the peer does not take
  * now is copied; on_drained follows once all is sent. */
 #define WEBSOCKET_HEAD_MAX 2048

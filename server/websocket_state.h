@@ -16,17 +16,18 @@ struct websocket {
     struct lws *wsi;
     struct frame_decoder decoder;
     websocket_piece *on_piece; /* NULL: boundaries of messages mean nothing */
-    struct buffer queue; /* frames, the first perhaps half sent */
-    const char *reason;  /* of the end, a literal */
-    char *end_reason;    /* what our Close says */
+    struct buffer queue;       /* frames, the first perhaps half sent */
+    const char *reason;        /* of the end, a literal */
+    char *end_reason;          /* what our Close says */
     enum stream_end end;
     uint8_t pong[FRAME_CONTROL_MAX];
     uint8_t pong_len;
     unsigned char silent_s; /* since the last byte from the peer, or since our Close */
     bool heard;             /* since the last tick */
-    bool pong_owed;         /* for a ping that came while output was blocked */
-    bool checked;           /* sent_too_early() was asked */
-    bool closed;            /* by the owner */
+    bool no_pings;
+    bool pong_owed; /* for a ping that came while output was blocked */
+    bool checked;   /* sent_too_early() was asked */
+    bool closed;    /* by the owner */
     bool paused;
     bool finishing;  /* Close follows once the queue is sent */
     bool close_sent; /* or queued */

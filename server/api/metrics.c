@@ -3,6 +3,7 @@
 
 #include "server/api/api_state.h"
 #include "server/api/hub.h"
+#include "server/tunnel.h"
 
 /* Every line is ours, so their number is bounded. */
 #define TEXT_MAX ((size_t)256 * 1024)
@@ -31,6 +32,8 @@ void api_metrics(struct api *api, struct lws *wsi, struct exchange *exchange)
     metrics_write_gauge(&out, "electric_http_connections",
                         "Connections to the HTTP port, tunnels included.",
                         (double)api->server->http_count);
+    metrics_write_gauge(&out, "electric_tunnel_detached", "Sessions whose client is away.",
+                        (double)tunnel_detached_count(api->server->tunnel));
     if (api->hub != NULL)
         write_database(&out, api);
     exchange_reply_body(exchange, &reply, buffer_peek(&out));

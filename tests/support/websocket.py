@@ -50,6 +50,7 @@ class WebSocket:
         self.pongs = []
         self.kinds = set()
         self._received = bytearray(received)
+        self._partial = b""  # of a frame that is not complete yet
         self._timeout = 10.0
         self._closed = False
 
@@ -103,7 +104,10 @@ class WebSocket:
         self.send_frame(CLOSE, struct.pack("!H", code) + reason if code is not None else b"")
 
     def receive_frame(self, timeout=None):
-        """(opcode, payload) of the next frame; None at the end of the stream. A server never masks."""
+        """(opcode, payload) of the next frame; None at the end of the stream. A server never masks.
+
+        After a TimeoutError in the middle of a frame the next call goes on with it."""
+        self._received[:0], self._partial = self._partial, b""
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         head = self._take(2, deadline)
         if head is None:
@@ -116,6 +120,7 @@ class WebSocket:
         payload = self._take(size, deadline) if size else b""
         if payload is None:
             return None
+        self._partial = b""
         if head[0] & 0x0F == CLOSE:
             self._closed = True
             self.close_code = struct.unpack_from("!H", payload)[0] if len(payload) >= 2 else 1005
@@ -144,6 +149,7 @@ class WebSocket:
             self._received += data
         data = bytes(self._received[:count])
         del self._received[:count]
+        self._partial += data
         return data
 
 
