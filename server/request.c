@@ -56,8 +56,8 @@ char *request_argument(struct lws *wsi, const char *name)
         return NULL;
     fragment = mem_new((size_t)all + 1);
     /* Between two ampersands there may be nothing; behind the last fragment copying fails. */
-    for (int i = 0; (len = lws_hdr_copy_fragment(wsi, fragment, all + 1, WSI_TOKEN_HTTP_URI_ARGS,
-                                                 i)) >= 0;
+    for (int i = 0;
+         (len = lws_hdr_copy_fragment(wsi, fragment, all + 1, WSI_TOKEN_HTTP_URI_ARGS, i)) >= 0;
          i++) {
         if (strncmp(fragment, name, name_len) != 0 || fragment[name_len] != '=')
             continue;

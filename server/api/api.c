@@ -123,10 +123,10 @@ static bool authorize(struct api *api, const struct endpoint *endpoint, struct l
     ticket = endpoint->takes_ticket ? request_argument(wsi, "token") : NULL;
     tried = given != NULL || ticket != NULL;
     may_try = credentials_may_try(&api->guard, peer, now);
-    right = tried && may_try &&
-            (credentials_are_right(&api->policy, given) ||
-             (ticket != NULL && has_valid_ticket(api, ticket)));
-    if (tried && !may_try) {
+    right = ((may_try || credentials_are_beyond_guessing(&api->policy, given)) &&
+             credentials_are_right(&api->policy, given)) ||
+            (ticket != NULL && has_valid_ticket(api, ticket));
+    if (tried && !right && !may_try) {
         api_refuse(exchange, 429, "Retry-After: 1\r\n", "too many wrong credentials");
     } else if (!right) {
         if (tried)

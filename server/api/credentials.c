@@ -67,6 +67,13 @@ bool credentials_are_right(const struct credentials_policy *policy, const char *
     return false;
 }
 
+bool credentials_are_beyond_guessing(const struct credentials_policy *policy,
+                                     const char *authorization)
+{
+    return authorization != NULL && after_scheme(authorization, "Bearer") != NULL &&
+           policy->token != NULL && strlen(policy->token) >= CREDENTIALS_LONG_TOKEN;
+}
+
 /* Guesses */
 
 /* FNV-1a. */

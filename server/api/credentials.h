@@ -19,7 +19,8 @@ bool credentials_are_right(const struct credentials_policy *policy, const char *
 enum { CREDENTIALS_PEERS = 256, CREDENTIALS_WRONG_MAX = 10 };
 
 /* Guesses: from one address only so many may be wrong in a second, then none is looked at any more.
- * Addresses share the slots of a small table; two that meet in one share its limit. */
+ * Addresses share the slots of a small table; two that meet in one share its limit. So do all
+ * clients behind one proxy, and one of them could keep the others out. */
 struct credentials_guard {
     struct {
         uint64_t second;
@@ -29,6 +30,11 @@ struct credentials_guard {
 
 bool credentials_may_try(const struct credentials_guard *guard, const char *peer, uint64_t now_ms);
 void credentials_note_wrong(struct credentials_guard *guard, const char *peer, uint64_t now_ms);
+
+/* A token so long that nobody finds it by trying: those who send it need not share the limit. */
+enum { CREDENTIALS_LONG_TOKEN = 16 };
+bool credentials_are_beyond_guessing(const struct credentials_policy *policy,
+                                     const char *authorization);
 
 /* Short-lived tokens for those that cannot send a header, as browsers' EventSource: when it
  * expires, and an HMAC with a key that all replicas know. */

@@ -81,6 +81,20 @@ class AccessTest(ApiTest):
         time.sleep(1.1)
         self.assertEqual(self.get().status, 204)
 
+    def test_guesses_of_others_do_not_keep_a_long_token_out(self):
+        token = "0123456789abcdef"
+        with Server(self.cluster.url(), CAPTURE="true", API_TOKEN=token) as server:
+            def get(credentials, path=PATH):
+                return api.get(server.http_port, path, credentials)
+            ticket = get(api.bearer(token), "/api/ticket").json()["token"]
+            while get(api.bearer("guess")).status != 429:
+                pass
+            # Each of them before the second is over, or another guess shows that it had not been limited.
+            for credentials, path, status in ((api.bearer(token), PATH, 204), (api.basic(server.password), PATH, 429),
+                                              (None, f"/api/migrations/stream?dialect=x&token={ticket}", 403)):
+                while (answer := get(credentials, path).status) != status or get(api.bearer("guess")).status != 429:
+                    self.assertIn(answer, (status, 204), path)
+
     def test_methods(self):
         answer = self.get(method="OPTIONS")
         self.assertEqual((answer.status, answer.headers["allow"]), (204, "GET, HEAD, OPTIONS"))

@@ -96,6 +96,20 @@ START_TEST(guesses_from_one_address_are_limited)
 }
 END_TEST
 
+START_TEST(only_long_tokens_are_beyond_guessing)
+{
+    static const struct credentials_policy long_token = {.password = "a long password indeed",
+                                                         .token = "0123456789abcdef"};
+
+    ck_assert(credentials_are_beyond_guessing(&long_token, "Bearer 0123456789abcdef"));
+    ck_assert(credentials_are_beyond_guessing(&long_token, "bearer x"));
+    ck_assert(!credentials_are_beyond_guessing(&long_token, "Basic Og=="));
+    ck_assert(!credentials_are_beyond_guessing(&long_token, NULL));
+    ck_assert(!credentials_are_beyond_guessing(&both, "Bearer t0ken"));
+    ck_assert(!credentials_are_beyond_guessing(&(struct credentials_policy){0}, "Bearer x"));
+}
+END_TEST
+
 START_TEST(a_ticket_is_good_until_it_expires)
 {
     char ticket[CREDENTIALS_TICKET_MAX];
@@ -145,5 +159,6 @@ END_TEST
 SUITE("credentials", TEST(a_token_or_the_password_is_right), TEST(everything_else_is_wrong),
       TEST(an_absurdly_long_header_is_wrong), TEST(what_is_not_configured_is_never_right),
       TEST(an_open_policy_takes_everybody), TEST(guesses_from_one_address_are_limited),
-      TEST(a_ticket_is_good_until_it_expires), LOOP(a_changed_ticket_is_wrong, 0, 80),
-      TEST(a_ticket_belongs_to_key_and_credentials), TEST(what_is_no_ticket_is_wrong))
+      TEST(only_long_tokens_are_beyond_guessing), TEST(a_ticket_is_good_until_it_expires),
+      LOOP(a_changed_ticket_is_wrong, 0, 80), TEST(a_ticket_belongs_to_key_and_credentials),
+      TEST(what_is_no_ticket_is_wrong))
