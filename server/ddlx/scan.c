@@ -289,11 +289,11 @@ bool scan_is_symbol(struct bytes text, struct scan_token token, char symbol)
 /* What decides where a statement ends. */
 struct nesting {
     size_t parentheses;
-    size_t bodies;        /* BEGIN ATOMIC, and CASE inside of it: each has its END */
     unsigned words;       /* leading words seen, as far as they matter */
     bool creates_routine; /* CREATE [OR REPLACE] FUNCTION or PROCEDURE */
     bool begin;           /* the last token was BEGIN */
-    bool label;           /* it was AS or a dot: a name follows, whatever it looks like */
+    bool body;            /* in BEGIN ATOMIC … END */
+    bool between;         /* the last token was ATOMIC, or a semicolon in the body */
 };
 
 static void follow_head(struct nesting *nesting, struct bytes text, struct scan_token token)
@@ -309,30 +309,29 @@ static void follow_head(struct nesting *nesting, struct bytes text, struct scan_
     nesting->words++;
 }
 
+/* The END of a body stands where a statement could begin. Any other ends a CASE or is the label of
+ * a column, for which it needs no AS. */
 static void follow_word(struct nesting *nesting, struct bytes text, struct scan_token token)
 {
-    bool after_begin = nesting->begin;
-    bool is_name = nesting->label;
+    bool after_begin = nesting->begin, between = nesting->between;
 
     follow_head(nesting, text, token);
-    nesting->begin = false;
-    nesting->label = scan_is_word(text, token, "as");
-    if (!nesting->creates_routine || nesting->parentheses > 0 || is_name)
+    nesting->begin = nesting->between = false;
+    if (!nesting->creates_routine || nesting->parentheses > 0)
         return;
-    if (scan_is_word(text, token, "begin"))
-        nesting->begin = true;
-    else if (scan_is_word(text, token, "atomic") && after_begin)
-        nesting->bodies++;
-    else if (scan_is_word(text, token, "case") && nesting->bodies > 0)
-        nesting->bodies++;
-    else if (scan_is_word(text, token, "end") && nesting->bodies > 0)
-        nesting->bodies--;
+    if (nesting->body)
+        nesting->body = !(between && scan_is_word(text, token, "end"));
+    else if (after_begin && scan_is_word(text, token, "atomic"))
+        nesting->body = nesting->between = true;
+    else
+        nesting->begin = scan_is_word(text, token, "begin");
 }
 
 static void follow_symbol(struct nesting *nesting, struct bytes text, struct scan_token token)
 {
     nesting->begin = false;
-    nesting->label = scan_is_symbol(text, token, '.');
+    nesting->between =
+        nesting->body && nesting->parentheses == 0 && scan_is_symbol(text, token, ';');
     if (scan_is_symbol(text, token, '('))
         nesting->parentheses++;
     else if (scan_is_symbol(text, token, ')') && nesting->parentheses > 0)
@@ -343,7 +342,7 @@ static bool ends_statement(const struct nesting *nesting, struct bytes text,
                            struct scan_token token)
 {
     return token.type == SCAN_END ||
-           (scan_is_symbol(text, token, ';') && nesting->parentheses == 0 && nesting->bodies == 0);
+           (scan_is_symbol(text, token, ';') && nesting->parentheses == 0 && !nesting->body);
 }
 
 static bool skip_empty_statements(struct scanner *scanner, struct scan_token *first)

@@ -7,29 +7,45 @@
 #include <string.h>
 
 struct name {
-    struct name *older;
+    struct name *next;
     enum name_kind kind;
     struct rewrite *rewrite;
     size_t len;
     uint8_t text[];
 };
 
-/* The link that holds the name, or the one at the end of the list. */
+/* For a client with as many names as are kept to cost little more than one with few. */
+#define BUCKETS ((size_t)NAMES_MAX / 4)
+
+/* FNV-1a */
+static size_t bucket_of(enum name_kind kind, struct bytes text)
+{
+    uint32_t hash = 2166136261u ^ (uint32_t)kind;
+
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ text.data[i]) * 16777619u;
+    return (hash ^ hash >> 16) % BUCKETS;
+}
+
+/* The link that holds the name, or NULL. */
 static struct name **find(const struct names *names, enum name_kind kind, struct bytes text)
 {
-    struct name **link = (struct name **)&names->newest;
+    struct name **link;
 
+    if (names->count == 0)
+        return NULL;
+    link = &names->buckets[bucket_of(kind, text)];
     while (*link != NULL &&
            !((*link)->kind == kind && bytes_equal(bytes_of((*link)->text, (*link)->len), text)))
-        link = &(*link)->older;
-    return link;
+        link = &(*link)->next;
+    return *link != NULL ? link : NULL;
 }
 
 static void remove_at(struct names *names, struct name **link)
 {
     struct name *name = *link;
 
-    *link = name->older;
+    *link = name->next;
     names->count--;
     rewrite_release(name->rewrite);
     free(name);
@@ -37,8 +53,11 @@ static void remove_at(struct names *names, struct name **link)
 
 void names_clear(struct names *names)
 {
-    while (names->newest != NULL)
-        remove_at(names, &names->newest);
+    for (size_t i = 0; names->count > 0; i++)
+        while (names->buckets[i] != NULL)
+            remove_at(names, &names->buckets[i]);
+    free(names->buckets);
+    names->buckets = NULL;
     names->overflowed = false;
 }
 
@@ -47,7 +66,7 @@ static void keep(struct names *names, enum name_kind kind, struct bytes text,
 {
     /* Room for portals is left where statements fill theirs. */
     size_t limit = kind == NAME_PORTAL ? NAMES_MAX * 2 : NAMES_MAX;
-    struct name *name;
+    struct name **bucket, *name;
 
     if (names->count >= limit) {
         names->overflowed = true;
@@ -59,8 +78,11 @@ static void keep(struct names *names, enum name_kind kind, struct bytes text,
     name->len = text.len;
     if (text.len > 0)
         memcpy(name->text, text.data, text.len);
-    name->older = names->newest;
-    names->newest = name;
+    if (names->buckets == NULL)
+        names->buckets = mem_new_array(BUCKETS, sizeof(struct name *));
+    bucket = &names->buckets[bucket_of(kind, text)];
+    name->next = *bucket;
+    *bucket = name;
     names->count++;
 }
 
@@ -70,7 +92,7 @@ void names_set(struct names *names, enum name_kind kind, struct bytes text, stru
 
     /* First, since what is removed below may hold the only other reference. */
     rewrite_share(rewrite);
-    if (*link != NULL)
+    if (link != NULL)
         remove_at(names, link);
     if (rewrite != NULL)
         keep(names, kind, text, rewrite);
@@ -86,10 +108,10 @@ void names_set_harmless(struct names *names, enum name_kind kind, struct bytes t
 bool names_find(const struct names *names, enum name_kind kind, struct bytes text,
                 struct rewrite **rewrite)
 {
-    const struct name *name = *find(names, kind, text);
+    struct name **link = find(names, kind, text);
 
-    *rewrite = name != NULL ? name->rewrite : NULL;
-    return name != NULL;
+    *rewrite = link != NULL ? (*link)->rewrite : NULL;
+    return link != NULL;
 }
 
 struct rewrite *names_get(const struct names *names, enum name_kind kind, struct bytes text)
@@ -100,24 +122,29 @@ struct rewrite *names_get(const struct names *names, enum name_kind kind, struct
     return rewrite;
 }
 
-void names_add(struct names *names, const struct names *from)
+void names_add(struct names *names, enum name_kind kind, struct bytes text, struct rewrite *rewrite)
 {
-    for (const struct name *name = from->newest; name != NULL; name = name->older) {
-        struct bytes text = bytes_of(name->text, name->len);
-        if (rewrite_care(name->rewrite) > rewrite_care(names_get(names, name->kind, text)))
-            names_set(names, name->kind, text, name->rewrite);
-    }
+    if (rewrite_care(rewrite) > rewrite_care(names_get(names, kind, text)))
+        names_set(names, kind, text, rewrite);
+}
+
+void names_add_all(struct names *names, const struct names *from)
+{
+    for (size_t i = 0; from->count > 0 && i < BUCKETS; i++)
+        for (const struct name *name = from->buckets[i]; name != NULL; name = name->next)
+            names_add(names, name->kind, bytes_of(name->text, name->len), name->rewrite);
     names->overflowed = names->overflowed || from->overflowed;
 }
 
 void names_forget_portals(struct names *names)
 {
-    struct name **link = &names->newest;
+    for (size_t i = 0; names->count > 0 && i < BUCKETS; i++) {
+        struct name **link = &names->buckets[i];
 
-    while (*link != NULL) {
-        if ((*link)->kind == NAME_PORTAL)
-            remove_at(names, link);
-        else
-            link = &(*link)->older;
+        while (*link != NULL)
+            if ((*link)->kind == NAME_PORTAL)
+                remove_at(names, link);
+            else
+                link = &(*link)->next;
     }
 }

@@ -14,7 +14,7 @@ struct name;
 
 /* Zeroed: empty. */
 struct names {
-    struct name *newest;
+    struct name **buckets; /* by their hash; NULL: none */
     size_t count;
     bool overflowed; /* one was not kept, so that a name not known may mean anything */
 };
@@ -30,9 +30,11 @@ bool names_find(const struct names *names, enum name_kind kind, struct bytes nam
                 struct rewrite **rewrite);
 /* Borrowed; NULL when unknown or harmless. */
 struct rewrite *names_get(const struct names *names, enum name_kind kind, struct bytes name);
-/* What a name may mean according to either: of two meanings that which needs more care stays, and
- * such as need none are left out. */
-void names_add(struct names *names, const struct names *from);
+/* What the name may mean, too: of two meanings that which needs more care stays; one that needs none
+ * is no news. */
+void names_add(struct names *names, enum name_kind kind, struct bytes name,
+               struct rewrite *rewrite);
+void names_add_all(struct names *names, const struct names *from);
 /* Portals end with their transaction. */
 void names_forget_portals(struct names *names);
 

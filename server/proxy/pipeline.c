@@ -203,8 +203,8 @@ static void foresee_name(struct pipeline *pipeline, enum name_kind kind, struct 
     struct rewrite *meaning;
 
     pipeline->foreseeing = true;
-    if (names_find(since, kind, name, &meaning) && rewrite_care(meaning) > 0)
-        names_add(before, since);
+    if (names_find(since, kind, name, &meaning))
+        names_add(before, kind, name, meaning);
     if (rewrite_care(rewrite) > 0)
         names_set(since, kind, name, rewrite);
     else if (names_get(before, kind, name) != NULL || before->overflowed)
@@ -242,13 +242,13 @@ static void forget_foreseen(struct pipeline *pipeline)
     pipeline->foreseeing = false;
     names_clear(&pipeline->before);
     names_clear(&pipeline->since);
-    names_add(&pipeline->before, &pipeline->names);
+    names_add_all(&pipeline->before, &pipeline->names);
 }
 
 static void foresee(struct pipeline *pipeline, const struct plan_entry *entry)
 {
     if (entry->type == PGWIRE_SYNC) {
-        names_add(&pipeline->before, &pipeline->since);
+        names_add_all(&pipeline->before, &pipeline->since);
         names_clear(&pipeline->since);
     }
     if (entry->names == NULL)
@@ -399,9 +399,9 @@ static void copy_in_done(struct pipeline *pipeline)
     if (!copying->copying)
         return;
     copying->copying = false;
-    while (pipeline->count > 1 && entry_at(pipeline, 1)->type == PGWIRE_SYNC &&
-           entry_at(pipeline, 1)->doubtful && has_copy_end(pipeline))
-        pop_behind_head(pipeline);
+    if (has_copy_end(pipeline))
+        while (entry_at(pipeline, 1)->type == PGWIRE_SYNC && entry_at(pipeline, 1)->doubtful)
+            pop_behind_head(pipeline);
     if (pipeline->count > 1 && entry_at(pipeline, 1)->type == COPY_END)
         pop_behind_head(pipeline);
 }

@@ -161,7 +161,7 @@ static bool is_waiting(const struct session *session)
 {
     return session->job != NULL || buffer_len(&session->outgoing) > 0 ||
            session->state == SESSION_CONNECTING || pipeline_is_full(&session->pipeline) ||
-           (session->awaits_idle && session->pipeline.count > 0);
+           (session->awaits_idle && pipeline_is_draining(&session->pipeline));
 }
 
 static void after_client(struct session *session)

@@ -13,6 +13,9 @@
 #define QUOTED_MAX 100
 /* What a statement of ours adds to a text, at most. */
 #define FOLLOW_TEXT_MAX 64
+/* What a text may grow by. No script comes near; but one made for it could have the server need as
+ * many times its own size as a call is longer than DDLX may be. */
+#define GROWTH_MAX ((size_t)64 * 1024 * 1024)
 /* How far behind a word the next one is looked for, when it only matters for a hint. */
 #define NEXT_WORD_MAX 256
 /* How many places in a text are looked at for that. */
@@ -31,14 +34,23 @@ struct writer {
     uint32_t sent;                     /* statements that are sent */
     size_t last_end;                   /* where the last one ends … */
     enum statement_follow last_follow; /* … what it wants behind it … */
-    bool last_commits;                 /* … and whether it may commit by itself */
+    bool last_commits;                 /* … whether it may commit by itself … */
+    bool last_broken;                  /* … and whether it has no end */
+    bool too_long;                     /* a call did not fit */
 };
+
+static size_t capacity_for(struct bytes text)
+{
+    /* The shortest statement that wants another behind it is `DO''`. */
+    size_t growth = text.len * (DDLX_GROWTH - 1) + FOLLOW_TEXT_MAX;
+
+    return text.len + (growth < GROWTH_MAX ? growth : GROWTH_MAX);
+}
 
 static struct rewrite *rewrite_of(struct writer *writer)
 {
-    /* The shortest statement that wants another behind it is `DO''`. */
     if (writer->rewrite == NULL)
-        writer->rewrite = rewrite_new(writer->scanner.text.len * DDLX_GROWTH + FOLLOW_TEXT_MAX);
+        writer->rewrite = rewrite_new(capacity_for(writer->scanner.text));
     return writer->rewrite;
 }
 
@@ -80,12 +92,13 @@ static void replace(struct writer *writer, size_t start, size_t end, enum ddlx_k
     writer->rewrite->has_text = true;
 }
 
-/* Puts a statement of ours behind the last one. */
+/* Puts a statement of ours behind the last one. What has no end would take it in, and Postgres
+ * would show it in its complaint. */
 static void insert_follow(struct writer *writer)
 {
     size_t end = writer->last_end;
 
-    if (writer->last_follow == FOLLOW_NONE)
+    if (writer->last_follow == FOLLOW_NONE || writer->last_broken)
         return;
     replace(writer, end, end, DDLX_NONE,
             bytes_of_string(writer->last_follow == FOLLOW_NOTE ? ";CALL electric.note_version()"
@@ -165,6 +178,7 @@ static void take_statement(struct writer *writer, const struct scan_statement *s
 
     writer->last_follow = FOLLOW_NONE;
     writer->last_end = statement->end;
+    writer->last_broken = statement->broken;
     if (kind == DDLX_MISTAKE) {
         note_mistake(writer, statement, &mistake);
     } else if (kind != DDLX_NONE) {
@@ -209,7 +223,8 @@ static void keep_said(struct writer *writer, struct bytes said)
     struct rewrite *rewrite = rewrite_of(writer);
 
     rewrite->said_in = settings->settled ? settings->encoding : ENCODING_AMBIGUOUS;
-    buffer_append(&rewrite->said, bytes_first(said, encoding_cut(settings->encoding, said,
+    /* Where nothing is converted it is the server's encoding that says what a character is. */
+    buffer_append(&rewrite->said, bytes_first(said, encoding_cut(settings->characters, said,
                                                                  buffer_room(&rewrite->said))));
 }
 
@@ -244,7 +259,7 @@ static void take_statements(struct writer *writer, enum statement_use use)
     struct scan_statement statement = {0}, next;
     struct buffer call;
 
-    buffer_init(&call, writer->scanner.text.len * DDLX_GROWTH + 1);
+    buffer_init(&call, capacity_for(writer->scanner.text));
     while (scanner_next_statement(&writer->scanner, &next)) {
         if (writer->found > 0 && use != STATEMENT_PREPARE)
             insert_follow(writer);
@@ -252,6 +267,7 @@ static void take_statements(struct writer *writer, enum statement_use use)
         take_statement(writer, &statement, &call);
         buffer_truncate(&call, 0);
     }
+    writer->too_long = buffer_failed(&call);
     buffer_clear(&call);
     finish_follow(writer, use, &statement);
     /* In a transaction, explicit or not, it is Postgres that refuses CONCURRENTLY. */
@@ -288,7 +304,7 @@ static bool is_certain(const struct writer *writer, enum statement_use use)
         return true;
     if (writer->scanner.saw_vertical_tab && writer->rewrite->has_text)
         return false;
-    return !is_ambiguous(writer) && !buffer_failed(&writer->rewrite->text);
+    return !is_ambiguous(writer) && !writer->too_long && !buffer_failed(&writer->rewrite->text);
 }
 
 static bool is_worth_keeping(const struct rewrite *rewrite,

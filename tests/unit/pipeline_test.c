@@ -9,7 +9,8 @@
 static const struct statement_settings utf8 = {.standard_conforming_strings = true,
                                                .encoding = ENCODING_UTF8,
                                                .characters = ENCODING_UTF8,
-                                               .settled = true};
+                                               .settled = true,
+                                               .framework_tables = "schema_migrations\0"};
 
 static struct pipeline pipeline;
 
@@ -346,6 +347,44 @@ START_TEST(the_plan_is_bounded)
 }
 END_TEST
 
+/* What follows takes minutes, not milliseconds, if each message looks at all those before it. */
+START_TEST(many_names_cost_little)
+{
+    struct rewrite *rewrite = statement_examine(
+        bytes_of_string("INSERT INTO schema_migrations VALUES (1)"), STATEMENT_PREPARE, &utf8);
+    char name[16];
+
+    ck_assert_ptr_nonnull(rewrite);
+    pipeline_init(&pipeline);
+    for (int i = 0; i < PIPELINE_MAX; i++) {
+        /* Not all of those that are kept: then the unnamed one is, too. */
+        snprintf(name, sizeof name, "s%d", i);
+        pipeline_sent(&pipeline,
+                      &(struct plan_message){.type = PGWIRE_PARSE,
+                                             .statement = bytes_of_string(i < 1000 ? name : ""),
+                                             .rewrite = rewrite});
+    }
+    pipeline_clear(&pipeline);
+    rewrite_release(rewrite);
+}
+END_TEST
+
+START_TEST(many_syncs_inside_a_copy_cost_little)
+{
+    pipeline_init(&pipeline);
+    sent(PGWIRE_EXECUTE, "", "");
+    passes(PGWIRE_COPY_IN_RESPONSE);
+    for (int i = 0; i < PIPELINE_MAX - 3; i++)
+        sent(PGWIRE_SYNC, "", "");
+    sent(PGWIRE_COPY_DONE, "", "");
+    sent(PGWIRE_SYNC, "", "");
+    passes(PGWIRE_COMMAND_COMPLETE);
+    ready('I');
+    ck_assert_uint_eq(pipeline.count, 0);
+    pipeline_clear(&pipeline);
+}
+END_TEST
+
 START_TEST(names_are_bounded)
 {
     struct rewrite *rewrite = rewrite_of("ELECTRIC ENABLE a");
@@ -377,4 +416,5 @@ SUITE("pipeline", TEST(calls_of_a_query_are_tagged_in_order),
       TEST(a_portal_outlives_the_statement_that_made_room_for_it),
       TEST(a_ready_too_many_does_not_shift_the_plan), TEST(portals_end_with_their_transaction),
       TEST(answers_to_hidden_messages_are_hidden), TEST(settings_are_open_until_ready_reports_them),
-      TEST(the_plan_is_bounded), TEST(names_are_bounded))
+      TEST(the_plan_is_bounded), TEST(names_are_bounded), TEST(many_names_cost_little),
+      TEST(many_syncs_inside_a_copy_cost_little))

@@ -491,6 +491,23 @@ START_TEST(a_copy_that_is_interrupted_does_not_stop_the_capture)
 }
 END_TEST
 
+/* Nor for rows that will not come: what the client has sent instead Postgres will not take. */
+START_TEST(what_waits_does_not_wait_for_the_rows_of_a_copy)
+{
+    static const char sql[] = "SELECT '\\'";
+
+    begin_fallback(_i);
+    query("COPY t FROM stdin");
+    send_query(sql);
+    expect_nothing_more();
+    answer("G");
+    client_sees("G");
+    expect_query(sql);
+    expect_nothing_more();
+    end();
+}
+END_TEST
+
 START_TEST(a_sync_among_the_rows_of_a_copy_may_be_swallowed)
 {
     static const char *const answers[] = {"CCOPY_1 ZI", "E ZI", "E ZI ZI"};
@@ -784,6 +801,7 @@ SUITE("session_fallback", LOOP(a_query_is_answered_once_it_is_committed, 0, 2),
       LOOP(a_pipeline_may_use_one_name_for_all, 0, 2),
       TEST(names_beyond_what_is_kept_are_followed_to_be_sure),
       LOOP(a_copy_that_is_interrupted_does_not_stop_the_capture, 0, 2),
+      LOOP(what_waits_does_not_wait_for_the_rows_of_a_copy, 0, 2),
       LOOP(a_sync_among_the_rows_of_a_copy_may_be_swallowed, 0, 3),
       TEST(statements_are_cut_for_the_ledger_at_a_character),
       LOOP(characters_whose_encoding_is_not_sure_are_left_out, 0, 2),

@@ -3,6 +3,7 @@
 #include "tests/support/guarded.h"
 #include "tests/support/suite.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct statement_settings utf8 = {.standard_conforming_strings = true,
@@ -120,6 +121,9 @@ static const struct {
     {"ELECTRIC ENABLE t; ALTER TABLE t ADD a int;",
      "CALL electric.enable(E't'); ALTER TABLE t ADD a int" CAPTURE ";", FOLLOW_NONE},
     {"DROP TABLE a; SELECT 'open", "DROP TABLE a" CAPTURE "; SELECT 'open", FOLLOW_NONE},
+    {"DROP TABLE a; DROP TABLE \"open", "DROP TABLE a" CAPTURE "; DROP TABLE \"open", FOLLOW_NONE},
+    {"INSERT INTO schema_migrations VALUES ('open", NULL, FOLLOW_NONE},
+    {"ALTER TABLE t ADD a text DEFAULT 'open", NULL, FOLLOW_CAPTURE},
 };
 #define FOLLOWED (sizeof followed / sizeof followed[0])
 
@@ -137,6 +141,27 @@ START_TEST(what_may_change_tables_is_followed)
         ck_assert_int_eq(rewrite->follow, FOLLOW_NONE);
     }
     rewrite_release(rewrite);
+}
+END_TEST
+
+/* SQL_ASCII on one side: Postgres converts nothing, but checks what it gets. */
+START_TEST(what_is_told_of_a_statement_ends_with_a_character)
+{
+    struct statement_settings settings = fallback;
+    char sql[16 * 1024];
+
+    settings.encoding = ENCODING_BYTES;
+    for (int padding = 0; padding < 2; padding++) {
+        size_t len = (size_t)snprintf(sql, sizeof sql, "DROP TABLE %.*s\"", padding, "  ");
+        while (len + sizeof "\xc3\xa4\"" < sizeof sql)
+            len += (size_t)snprintf(sql + len, sizeof sql - len, "\xc3\xa4");
+        (void)snprintf(sql + len, sizeof sql - len, "\"");
+        struct rewrite *rewrite = examine(sql, &settings);
+        struct bytes said = buffer_peek(&rewrite->said);
+        ck_assert_uint_ge(said.len, 8000);
+        ck_assert_uint_eq(said.data[said.len - 1], 0xa4);
+        rewrite_release(rewrite);
+    }
 }
 END_TEST
 
@@ -317,6 +342,7 @@ SUITE("statement", LOOP(ddlx_becomes_a_call_and_nothing_else_changes, 0, REWRITE
       TEST(what_depends_on_settings_under_way_is_left_alone),
       TEST(a_vertical_tab_outside_of_literals_is_left_to_the_server),
       LOOP(what_may_change_tables_is_followed, 0, FOLLOWED),
+      TEST(what_is_told_of_a_statement_ends_with_a_character),
       TEST(what_is_prepared_is_never_added_to), TEST(added_statements_are_known_by_their_number),
       LOOP(what_cannot_be_undone_is_checked_before, 0, CHECKED),
       TEST(texts_that_mean_ddlx_are_told_from_others), TEST(ambiguous_texts_are_left_alone),
