@@ -116,6 +116,18 @@ static void on_connected(void *owner)
     dispatch(slot->reader);
 }
 
+/* All questions read the row of electric.head, and a damaged schema has none. */
+static bool is_refusal(const PGresult *result, struct error *error)
+{
+    if (pgclient_is_error(result, error))
+        return true;
+    if (PQntuples(result) > 0)
+        return false;
+    (void)error_set(error, STATUS_INVALID, "XX001",
+                    "the ledger has no head: electric.head is empty");
+    return true;
+}
+
 static void on_result(void *owner, PGresult *result)
 {
     struct reader_slot *slot = owner;
@@ -126,7 +138,7 @@ static void on_result(void *owner, PGresult *result)
     slot->idle_since = loop_now_ms();
     if (question == NULL) {
         PQclear(result);
-    } else if (pgclient_is_error(result, &error)) {
+    } else if (is_refusal(result, &error)) {
         PQclear(result);
         fail_question(question, &error);
     } else {

@@ -83,6 +83,16 @@ class SchemaTest(ProgramTest):
             self.assertEqual((answer.json()["status"], answer.json()["error"]["code"][:2]), ("down", "08"))
             self.assertEqual(answer.headers["retry-after"], "5")
 
+    def test_a_ledger_without_head(self):
+        with Cluster() as cluster, Server(cluster.url(), CAPTURE="true", API_AUTH="none") as server:
+            cluster.psql("DELETE FROM electric.head")
+            for path in ("/api/migrations?dialect=sqlite", "/api/migrations/stream?dialect=sqlite&after=9", "/api/schema"):
+                answer = api.get(server.http_port, path)
+                self.assertEqual(answer.status, 503, path)
+                self.assertIn("electric.head", answer.error())
+            answer = api.get(server.http_port, "/api/status", JSON)
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "XX001"))
+
     def test_a_relay_has_no_such_thing(self):
         with Relay(self.cluster.port) as relay:
             for path in ("/api/schema", "/api/migrations?dialect=sqlite", "/api/ticket"):
