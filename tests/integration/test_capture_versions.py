@@ -227,7 +227,7 @@ class Versions(EngineTest):
         self.assertEqual([name[1] for name in self.names()], ["3.7", "39b"])
 
     def test_a_forged_note(self):
-        for forged in ("x", "{", '"y"', "[1]", '{"version": "3a", "label": 5}'):
+        for forged in ("x", "{", '"y"', "[1]", '{"version": "3a", "label": 5}', r'{"label": "\u0000"}', "[" * 20000):
             self.session.run(f"SET electric.version = '{forged}'; CREATE INDEX i ON items (b); DROP INDEX i")
         self.assertEqual(self.complaints(), [])
 

@@ -167,7 +167,8 @@ BEGIN
     RETURN (left(noted::jsonb->>'label', 1000), electric.leading_digits(noted::jsonb->>'version'),
             left(noted::jsonb->>'framework', 100))::electric.migration_name;
 EXCEPTION
-    WHEN invalid_text_representation THEN
+    -- No JSON, or such as Postgres cannot take: nested too deeply, characters that text cannot hold.
+    WHEN data_exception OR program_limit_exceeded THEN
         RETURN (left(noted, 1000), electric.leading_digits(noted), NULL)::electric.migration_name;
 END
 $$;
