@@ -1,6 +1,7 @@
 """The capture engine: marked sessions, operations, messages, rights, switching on, health."""
 
 import json
+import threading
 import unittest
 
 from tests.integration.test_capture import EngineTest
@@ -234,6 +235,36 @@ class Isolation(EngineTest):
         self.session.run("ALTER TABLE items ADD c int")
         error, _ = old.ask("ALTER TABLE items ADD d int")
         self.assertEqual(error["C"], "40001")
+
+    def test_an_old_snapshot_keeps_nobody_from_electrifying(self):
+        old = self.connect()
+        old.run("BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE TEMP TABLE unrelated (id int)")
+        self.session.run("SET lock_timeout = '5s'; CALL electric.enable('plain')")
+        old.run("COMMIT")
+
+    def test_a_type_changed_while_a_table_that_uses_it_joins(self):
+        self.session.run("CREATE TYPE tone AS ENUM ('low'); CREATE TABLE first (id int PRIMARY KEY, t tone);"
+                         "CREATE TABLE second (id int PRIMARY KEY, t tone)")
+        other = self.connect()
+        other.run("BEGIN; ALTER TYPE tone ADD VALUE 'mid'")
+        waiting = threading.Thread(target=self.connect().run, args=("CALL electric.enable('first')",))
+        waiting.start()
+        self.addCleanup(waiting.join)
+        wait_until(lambda: self.session.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1",
+                   10, "ENABLE to wait for the type")
+        other.run("COMMIT")
+        waiting.join()
+        self.assertEqual(self.sweep(), [])
+        error, _ = other.ask("ALTER TYPE tone ADD VALUE 'high'")
+        self.assertEqual(error["C"], "EX013")
+
+    def test_a_collation_renamed(self):
+        self.session.run("CREATE COLLATION plainly (locale = 'C'); CREATE TABLE spelled (id int PRIMARY KEY, v text COLLATE plainly);"
+                         "CALL electric.enable('spelled')")
+        error, _ = self.session.ask("ALTER COLLATION plainly RENAME TO simply")
+        self.assertEqual((error["C"], error["D"]),
+                         ("EX009", "It would change from text COLLATE public.plainly to text COLLATE public.simply."))
+        self.session.run("ALTER TABLE spelled ADD w int")
 
     def test_constraints_set_immediate(self):
         self.session.run("BEGIN; ALTER TABLE items ADD c int; SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE items ADD d int; COMMIT")

@@ -36,6 +36,10 @@ BEGIN
     IF types = '{}' AND schemas = '{}' THEN
         RETURN '{}';
     END IF;
+    PERFORM electric.lock_thing(o.type) FROM (SELECT unnest(types) AS type ORDER BY 1) o;
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        PERFORM electric.refuse_old_snapshot();
+    END IF;
     RETURN ARRAY(
         SELECT t.relid FROM electric.tables t JOIN pg_class c ON c.oid = t.relid
         WHERE c.relnamespace = ANY (schemas)

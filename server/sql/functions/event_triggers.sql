@@ -11,25 +11,25 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN ARRAY(
-        WITH commands AS MATERIALIZED (
-            SELECT DISTINCT classid, objid FROM pg_event_trigger_ddl_commands()
-        ), relations AS MATERIALIZED (
-            SELECT objid AS relid FROM commands WHERE classid = 'pg_class'::regclass
-            UNION
-            SELECT x.indrelid FROM commands JOIN pg_index x ON x.indexrelid = objid WHERE classid = 'pg_class'::regclass
-            UNION
-            SELECT con.conrelid FROM commands JOIN pg_constraint con ON con.oid = objid
-            WHERE classid = 'pg_constraint'::regclass
-        )
-        SELECT relid FROM relations
-        UNION
-        SELECT i.inhparent FROM relations JOIN pg_inherits i ON i.inhrelid = relid
-        UNION
-        SELECT i.inhrelid FROM relations JOIN pg_inherits i ON i.inhparent = relid);
+        SELECT DISTINCT t.relid
+        FROM (SELECT DISTINCT classid, objid FROM pg_event_trigger_ddl_commands()
+              WHERE classid IN ('pg_class'::regclass, 'pg_constraint'::regclass)) c
+        CROSS JOIN LATERAL (
+            SELECT c.objid WHERE c.classid = 'pg_class'::regclass
+            UNION ALL
+            SELECT x.indrelid FROM pg_index x WHERE x.indexrelid = c.objid AND c.classid = 'pg_class'::regclass
+            UNION ALL
+            SELECT con.conrelid FROM pg_constraint con WHERE con.oid = c.objid AND c.classid = 'pg_constraint'::regclass
+            UNION ALL
+            SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.objid AND c.classid = 'pg_class'::regclass
+            UNION ALL
+            SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = c.objid AND c.classid = 'pg_class'::regclass) AS r(relid)
+        JOIN electric.tables t ON t.relid = r.relid);
 END
 $$;
 
--- The same for commands about what tables use: a type, a schema, or an extension with such in it.
+-- The same for commands about what tables use: a type, a collation, a schema, or an extension with such
+-- in it.
 CREATE OR REPLACE FUNCTION electric.changed_through_others() RETURNS oid[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -48,9 +48,14 @@ BEGIN
             UNION
             SELECT c.reltype FROM things JOIN pg_class c ON c.oid = objid AND c.relkind = 'c'
             WHERE classid = 'pg_class'::regclass
+        ), collations AS MATERIALIZED (
+            SELECT objid AS coll FROM things WHERE classid = 'pg_collation'::regclass
+            UNION
+            SELECT l.oid FROM things JOIN pg_collation l ON l.collnamespace = objid WHERE classid = 'pg_namespace'::regclass
         )
         SELECT a.attrelid FROM electric.tables t
-        JOIN pg_attribute a ON a.attrelid = t.relid AND a.atttypid IN (SELECT type FROM types)
+        JOIN pg_attribute a ON a.attrelid = t.relid
+        WHERE a.atttypid IN (SELECT type FROM types) OR a.attcollation IN (SELECT coll FROM collations)
         UNION
         SELECT c.oid FROM electric.tables t JOIN pg_class c ON c.oid = t.relid AND c.reloftype IN (SELECT type FROM types)
         UNION
@@ -68,24 +73,35 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_has
 SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
-    state     text := electric.begin_judging();
+    state     text;
     relations oid[];
 BEGIN
+    IF tg_tag = 'ALTER TYPE' THEN
+        PERFORM electric.lock_thing(o.objid)
+        FROM (SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands() WHERE classid = 'pg_type'::regclass ORDER BY 1) o;
+    END IF;
+    state := electric.begin_judging();
     IF state = 'none' THEN
         RETURN;
+    ELSIF state = 'rebased' THEN
+        PERFORM electric.adopt_renamed(ARRAY(
+            SELECT c.oid FROM pg_event_trigger_ddl_commands() d
+            JOIN pg_class c ON (d.classid, d.objid) IN (('pg_class'::regclass, c.oid), ('pg_namespace'::regclass, c.relnamespace))));
     END IF;
-    relations := electric.changed_relations();
-    IF state = 'rebased' THEN
-        PERFORM electric.adopt_renamed(relations || ARRAY(
-            SELECT c.oid FROM pg_event_trigger_ddl_commands() d JOIN pg_class c ON c.relnamespace = d.objid
-            WHERE d.classid = 'pg_namespace'::regclass));
+
+    IF tg_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO') THEN
+        -- The usual case, in short: a new table changes none but its parents.
+        relations := ARRAY(
+            SELECT DISTINCT t.relid FROM pg_event_trigger_ddl_commands() d
+            JOIN pg_inherits i ON i.inhrelid = d.objid JOIN electric.tables t ON t.relid = i.inhparent);
+    ELSE
+        relations := electric.changed_relations();
     END IF;
-    IF tg_tag IN ('ALTER TYPE', 'ALTER SCHEMA', 'ALTER EXTENSION', 'CREATE EXTENSION', 'ALTER TABLE') AND EXISTS (
+    IF tg_tag IN ('ALTER TYPE', 'ALTER SCHEMA', 'ALTER COLLATION', 'ALTER EXTENSION', 'CREATE EXTENSION', 'ALTER TABLE') AND EXISTS (
         SELECT FROM pg_event_trigger_ddl_commands()
-        WHERE object_type IN ('type', 'composite type', 'schema', 'extension')) THEN
+        WHERE object_type IN ('type', 'composite type', 'schema', 'collation', 'extension')) THEN
         relations := relations || electric.changed_through_others();
     END IF;
-    relations := ARRAY(SELECT t.relid FROM unnest(relations) AS r(relid) JOIN electric.tables t USING (relid));
     IF relations <> '{}' THEN
         PERFORM electric.judge_all(relations);
     END IF;

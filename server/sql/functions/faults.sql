@@ -63,7 +63,8 @@ BEGIN
     ELSIF (old->'type', old->'type_schema', old->'declared', old->'collation')
           IS DISTINCT FROM (new->'type', new->'type_schema', new->'declared', new->'collation') THEN
         RETURN ('EX009', format('Cannot change type of column "%s" of electrified table %s', name, title),
-                format('It would change from %s to %s.', old->>'declared', new->>'declared'),
+                format('It would change from %s%s to %s%s.', old->>'declared', ' COLLATE ' || (old->>'collation'),
+                       new->>'declared', ' COLLATE ' || (new->>'collation')),
                 'Add a column of the new type, and copy the data.', name)::electric.fault;
     END IF;
     RETURN ('EX007', format('Cannot alter column "%s" of electrified table %s', name, title),

@@ -88,25 +88,40 @@ BEGIN
 END
 $$;
 
--- Before anything is judged: `none` when no table is electrified or nothing is captured, `rebased` when this database was
--- restored since, else `ready`. Under REPEATABLE READ the transaction may be too old to see a table as
--- electrified that has become so: locking a row that has changed since fails with 40001.
+-- Under REPEATABLE READ the transaction may be too old to see a table as electrified that has become so:
+-- locking a row that has changed since fails with 40001. The lock is given back at once. Kept, it would
+-- make whoever electrifies a table wait, and with them all who commit a migration. What is electrified
+-- from now on is none of the tables just changed: those are locked.
+CREATE OR REPLACE FUNCTION electric.refuse_old_snapshot() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM FROM electric.membership FOR SHARE SKIP LOCKED;
+    RAISE EXCEPTION USING ERRCODE = 'EX000';
+EXCEPTION
+    WHEN SQLSTATE 'EX000' THEN NULL;
+END
+$$;
+
+-- Before anything is judged: `none` when no table is electrified or nothing is captured, `rebased` when
+-- this database was restored since, else `ready`. Every statement that changes the catalog waits for
+-- this: so it makes few queries, and calls no function that it can do without.
 CREATE OR REPLACE FUNCTION electric.begin_judging() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    noted text;
+    noted record;
 BEGIN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-        PERFORM FROM electric.membership FOR SHARE;
+        PERFORM electric.refuse_old_snapshot();
     END IF;
-    IF NOT electric.is_capturing() THEN
+    SELECT (SELECT s.value FROM electric.settings s WHERE s.name = 'mode') AS mode,
+           (SELECT s.value FROM electric.settings s WHERE s.name = 'stamp') AS stamp,
+           EXISTS (SELECT FROM electric.tables) AS electrified
+    INTO noted;
+    IF coalesce(noted.mode, 'off') = 'off' OR NOT noted.electrified THEN
         RETURN 'none';
-    END IF;
-    SELECT (SELECT s.value FROM electric.settings s WHERE s.name = 'stamp') INTO noted FROM electric.tables LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN 'none';
-    ELSIF noted IS DISTINCT FROM electric.stamp() THEN
+    ELSIF noted.stamp IS DISTINCT FROM electric.stamp() THEN
         PERFORM electric.rebase_tables();
         RETURN 'rebased';
     END IF;

@@ -3,6 +3,17 @@
 -- What a table shares with others of the set decides what is told of it: who creates an enum, whether
 -- the target of a foreign key is electrified. Transactions that change the set of tables which share
 -- something do so one after the other, each seeing what those before it have committed.
+CREATE OR REPLACE FUNCTION electric.lock_thing(thing oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- Two keys of 32 bits, signed: ours are beside those that are one of 64 bits.
+    PERFORM pg_advisory_xact_lock(('electric.tables'::regclass::oid::bigint - 2147483648)::integer,
+                                  (thing::bigint - 2147483648)::integer);
+END
+$$;
+
+-- ALTER TYPE, which locks no table, takes the lock on an enum, too.
 CREATE OR REPLACE FUNCTION electric.lock_shared(relation oid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -18,9 +29,7 @@ BEGIN
         WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
         ORDER BY 1
     LOOP
-        -- Two keys of 32 bits, signed: ours are beside those that are one of 64 bits.
-        PERFORM pg_advisory_xact_lock(('electric.tables'::regclass::oid::bigint - 2147483648)::integer,
-                                      (thing::bigint - 2147483648)::integer);
+        PERFORM electric.lock_thing(thing);
     END LOOP;
 END
 $$;
