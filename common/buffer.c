@@ -45,9 +45,8 @@ static size_t grown_size(const struct buffer *buffer, size_t needed)
 
     while (size < needed && size <= buffer->capacity / 2)
         size *= 2;
-    if (size < needed)
-        size = needed;
-    return size < buffer->capacity ? size : buffer->capacity;
+    /* All that is left, not just what is needed: else each append would move what is queued. */
+    return size >= needed && size < buffer->capacity ? size : buffer->capacity;
 }
 
 static bool grow(struct buffer *buffer, size_t needed)

@@ -247,6 +247,20 @@ START_TEST(an_unbounded_capacity_does_not_overflow)
 }
 END_TEST
 
+/* Takes minutes if each of the last ones moves all before it. */
+START_TEST(the_last_bytes_cost_no_more_than_the_first)
+{
+    static const size_t capacity = (size_t)3 * 1024 * 1024;
+    struct buffer buffer;
+
+    buffer_init(&buffer, capacity);
+    for (size_t i = 0; i < capacity; i++)
+        ck_assert(buffer_append_u8(&buffer, 'x'));
+    ck_assert(!buffer_append_u8(&buffer, 'x'));
+    buffer_clear(&buffer);
+}
+END_TEST
+
 SUITE("buffer", TEST(what_is_appended_comes_out_in_order), TEST(an_empty_queue_holds_no_memory),
       TEST(a_reservation_that_got_nothing_holds_no_memory),
       TEST(an_append_that_does_not_fit_changes_nothing_but_the_failure),
@@ -255,4 +269,5 @@ SUITE("buffer", TEST(what_is_appended_comes_out_in_order), TEST(an_empty_queue_h
       TEST(patching_a_message_that_failed_is_harmless), TEST(truncate_drops_from_the_end),
       TEST(reserve_gives_what_is_wanted_and_at_most_the_capacity), TEST(growth_keeps_the_content),
       TEST(memory_never_exceeds_the_capacity), TEST(a_long_running_queue_seldom_moves_its_bytes),
-      TEST(no_capacity_means_nothing_fits), TEST(an_unbounded_capacity_does_not_overflow))
+      TEST(no_capacity_means_nothing_fits), TEST(an_unbounded_capacity_does_not_overflow),
+      TEST(the_last_bytes_cost_no_more_than_the_first))
