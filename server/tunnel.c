@@ -103,8 +103,9 @@ void tunnel_stop(struct tunnel *tunnel)
     if (tunnel == NULL)
         return;
     loop_timer_stop(&tunnel->sweep);
-    LIST_FOREACH(attachment, &tunnel->attachments, link)
-    attachment_stop(attachment);
+    for (attachment = LIST_FIRST(&tunnel->attachments); attachment != NULL;
+         attachment = LIST_NEXT(attachment, link))
+        attachment_stop(attachment);
     while (!LIST_EMPTY(&tunnel->sessions))
         tunnel_session_free(LIST_FIRST(&tunnel->sessions));
     tunnel_peers_free(tunnel->peers);

@@ -237,7 +237,7 @@ static uint64_t take_position(struct lws *wsi)
     }
     if (text != NULL && *text != '\0') {
         digits = strspn(text, "0123456789");
-        after = text[digits] == '\0' && digits <= DIGITS_MAX ? strtoull(text, NULL, 10)
+        after = digits <= DIGITS_MAX && text[digits] == '\0' ? strtoull(text, NULL, 10)
                                                              : HUB_NEWEST - 1;
     }
     free(text);

@@ -30,8 +30,8 @@ bool names_find(const struct names *names, enum name_kind kind, struct bytes nam
                 struct rewrite **rewrite);
 /* Borrowed; NULL when unknown or harmless. */
 struct rewrite *names_get(const struct names *names, enum name_kind kind, struct bytes name);
-/* What the name may mean, too: of two meanings that which needs more care stays; one that needs none
- * is no news. */
+/* What the name may mean, too: of two meanings that which needs more care stays; one that needs
+ * none is no news. */
 void names_add(struct names *names, enum name_kind kind, struct bytes name,
                struct rewrite *rewrite);
 void names_add_all(struct names *names, const struct names *from);

@@ -86,10 +86,10 @@ START_TEST(guesses_from_one_address_are_limited)
     }
     ck_assert(!credentials_may_try(&guard, "10.0.0.7", 5999));
     ck_assert(credentials_may_try(&guard, "10.0.0.7", 6000));
-    for (char last = '0'; last <= '9'; last++) {
+    for (int last = '0'; last <= '9'; last++) {
         char peer[] = "10.0.1.x";
 
-        peer[7] = last;
+        peer[7] = (char)last;
         others += credentials_may_try(&guard, peer, 5999);
     }
     ck_assert_int_ge(others, 9);

@@ -96,7 +96,8 @@ AS $$
 DECLARE
     changed boolean := pg_current_xact_id_if_assigned() IS NOT NULL;
 BEGIN
-    IF NOT (changed OR committed) OR current_setting('transaction_read_only') = 'on'
+    -- A transaction may have turned read only after it has changed something.
+    IF NOT changed AND (NOT committed OR current_setting('transaction_read_only') = 'on')
        OR NOT EXISTS (SELECT FROM electric.settings s WHERE s.name = 'mode' AND s.value = 'fallback')
        OR electric.begin_judging() = 'none' THEN
         RETURN;
