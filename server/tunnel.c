@@ -125,17 +125,19 @@ void tunnel_drain(struct tunnel *tunnel)
     struct attachment *attachment;
 
     registry_drain(tunnel->registry);
-    LIST_FOREACH(attachment, &tunnel->attachments, link)
-    attachment_go_away(attachment);
+    for (attachment = LIST_FIRST(&tunnel->attachments); attachment != NULL;
+         attachment = LIST_NEXT(attachment, link))
+        attachment_go_away(attachment);
 }
 
 bool tunnel_is_drained(const struct tunnel *tunnel)
 {
     const struct tunnel_session *session;
 
-    LIST_FOREACH(session, &tunnel->sessions, link)
-    if (tunnel_session_is_leaving(session))
-        return false;
+    for (session = LIST_FIRST(&tunnel->sessions); session != NULL;
+         session = LIST_NEXT(session, link))
+        if (tunnel_session_is_leaving(session))
+            return false;
     return true;
 }
 

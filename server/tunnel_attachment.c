@@ -303,9 +303,10 @@ static void make_room(struct tunnel *tunnel)
 
     if (tunnel->waiting < SILENT_MAX)
         return;
-    LIST_FOREACH(attachment, &tunnel->attachments, link)
-    if (attachment->waiting)
-        oldest = attachment; /* the newest stand first */
+    for (attachment = LIST_FIRST(&tunnel->attachments); attachment != NULL;
+         attachment = LIST_NEXT(attachment, link))
+        if (attachment->waiting)
+            oldest = attachment; /* the newest stand first */
     if (oldest != NULL && tunnel_now() - oldest->accepted_at >= SILENT_GRACE_MS)
         drop(oldest);
 }

@@ -251,7 +251,6 @@ END_TEST
 START_TEST(the_last_bytes_cost_no_more_than_the_first)
 {
     static const size_t capacity = (size_t)3 * 1024 * 1024;
-    struct buffer buffer;
 
     buffer_init(&buffer, capacity);
     for (size_t i = 0; i < capacity; i++)
