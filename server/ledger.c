@@ -14,7 +14,7 @@
 
 enum {
     LOOK_MS = 1000,       /* the safety net under pokes and notifications */
-    CALM_MS = 20,         /* between looks that pokes ask for in vain */
+    CALM_MS = 40,         /* between looks that pokes ask for in vain */
     ANSWER_MS = 5000,     /* Postgres has to answer within */
     RETRY_FIRST_MS = 250, /* between attempts to connect, doubled up to … */
     RETRY_LAST_MS = 5000,
