@@ -93,8 +93,8 @@ START_TEST(there_is_a_limit_of_number_and_of_size)
     memset(field, 'x', sizeof field - 1);
     field[sizeof field - 1] = '\0';
     field[1] = '=';
-    for (char name = 'a'; name < 'e'; name++) {
-        field[0] = name;
+    for (int name = 'a'; name < 'e'; name++) {
+        field[0] = (char)name;
         set(field);
     }
     ck_assert_uint_eq(cookies.count, 1);
