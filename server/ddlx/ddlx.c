@@ -112,7 +112,7 @@ enum ddlx_kind ddlx_translate(const struct scanner *scanner, const struct scan_s
 
     if (!statement->mentions_electric || statement->broken)
         return DDLX_NONE;
-    parser_init(&parser, scanner, statement, call);
+    parser_init(&parser, scanner, statement, call, false);
     if (parser_accept_word(&parser, "electric"))
         kind = parse_electric(&parser);
     else if (parser_accept_word(&parser, "alter"))

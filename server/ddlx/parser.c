@@ -5,15 +5,17 @@
 
 static void advance(struct parser *parser)
 {
-    parser->token = scanner_next(&parser->scanner);
+    do
+        parser->token = scanner_next(&parser->scanner);
+    while (parser->wide_blanks && scan_is_symbol(parser->scanner.text, parser->token, '\v'));
     if (parser->token.start >= parser->end)
         parser->token = (struct scan_token){SCAN_END, parser->end, parser->end};
 }
 
 void parser_init(struct parser *parser, const struct scanner *scanner,
-                 const struct scan_statement *statement, struct buffer *call)
+                 const struct scan_statement *statement, struct buffer *call, bool wide_blanks)
 {
-    *parser = (struct parser){.end = statement->end, .call = call};
+    *parser = (struct parser){.end = statement->end, .call = call, .wide_blanks = wide_blanks};
     scanner_init(&parser->scanner, scanner->text, scanner->standard_conforming_strings);
     parser->scanner.at = statement->start;
     advance(parser);
@@ -25,6 +27,11 @@ bool parser_accept_word(struct parser *parser, const char *keyword)
         return false;
     advance(parser);
     return true;
+}
+
+void parser_skip(struct parser *parser)
+{
+    advance(parser);
 }
 
 bool parser_accept_words(struct parser *parser, const char *first, const char *second)

@@ -24,13 +24,16 @@ struct parser {
     struct scanner scanner;
     struct scan_token token; /* the current one; SCAN_END, and empty, behind the statement */
     size_t end;
+    bool wide_blanks; /* a vertical tab is white space, as from Postgres 16 on */
     const char *hint;
     struct buffer *call;
 };
 
+/* `call` may be NULL where nothing is written. */
 void parser_init(struct parser *parser, const struct scanner *scanner,
-                 const struct scan_statement *statement, struct buffer *call);
+                 const struct scan_statement *statement, struct buffer *call, bool wide_blanks);
 
+void parser_skip(struct parser *parser); /* one token, whatever it is */
 bool parser_accept_word(struct parser *parser, const char *keyword);
 /* Two words in a row, or none. */
 bool parser_accept_words(struct parser *parser, const char *first, const char *second);

@@ -4,89 +4,51 @@
 #include <ctype.h>
 #include <string.h>
 
-/* Walks over the tokens of one statement. */
-struct walker {
-    struct scanner scanner;
-    struct scan_token token; /* the current one; SCAN_END behind the statement */
-    size_t end;
-};
-
-/* A vertical tab is white space from Postgres 16 on. */
-static void advance(struct walker *walker)
-{
-    do
-        walker->token = scanner_next(&walker->scanner);
-    while (scan_is_symbol(walker->scanner.text, walker->token, '\v'));
-    if (walker->token.start >= walker->end)
-        walker->token.type = SCAN_END;
-}
-
-static bool is_word(const struct walker *walker, const char *keyword)
-{
-    return scan_is_word(walker->scanner.text, walker->token, keyword);
-}
-
-static bool accept(struct walker *walker, const char *keyword)
-{
-    if (!is_word(walker, keyword))
-        return false;
-    advance(walker);
-    return true;
-}
-
-static bool accept_one_of(struct walker *walker, const char *const *keywords)
+static bool accept_one_of(struct parser *parser, const char *const *keywords)
 {
     for (; *keywords != NULL; keywords++)
-        if (accept(walker, *keywords))
+        if (parser_accept_word(parser, *keywords))
             return true;
     return false;
 }
 
-static void accept_target(struct walker *walker, struct classified *classified)
+static void accept_target(struct parser *parser, struct classified *classified)
 {
-    for (;;) {
-        if ((walker->token.type != SCAN_WORD && walker->token.type != SCAN_QUOTED) ||
-            classified->target_parts == CLASSIFY_NAME_PARTS) {
-            classified->target_parts = 0;
-            return;
-        }
-        classified->target[classified->target_parts++] = walker->token;
-        advance(walker);
-        if (!scan_is_symbol(walker->scanner.text, walker->token, '.'))
-            return;
-        advance(walker);
-    }
+    if (!parser_accept_name(parser, &classified->target, TABLE_PARTS))
+        classified->target.count = 0;
 }
 
 /* CREATE UNIQUE INDEX CONCURRENTLY [[IF NOT EXISTS] name] ON [ONLY] target, behind CREATE. Without
  * CONCURRENTLY a refusal undoes the index. */
-static bool is_unique_index(struct walker walker, struct classified *classified)
+static bool is_unique_index(struct parser parser, struct classified *classified)
 {
     enum { NAME_TOKENS_MAX = 4 }; /* IF NOT EXISTS name; ON is a reserved word */
 
-    if (!accept(&walker, "unique") || !accept(&walker, "index") || !accept(&walker, "concurrently"))
+    if (!parser_accept_words(&parser, "unique", "index") ||
+        !parser_accept_word(&parser, "concurrently"))
         return false;
-    for (int i = 0; i < NAME_TOKENS_MAX && !is_word(&walker, "on"); i++)
-        advance(&walker);
-    if (!accept(&walker, "on"))
+    for (int i = 0; i < NAME_TOKENS_MAX && !scan_is_word(parser.scanner.text, parser.token, "on");
+         i++)
+        parser_skip(&parser);
+    if (!parser_accept_word(&parser, "on"))
         return false;
-    (void)accept(&walker, "only");
-    accept_target(&walker, classified);
-    return classified->target_parts > 0;
+    (void)parser_accept_word(&parser, "only");
+    accept_target(&parser, classified);
+    return classified->target.count > 0;
 }
 
 /* Behind CREATE, ALTER or DROP: what belongs to the whole cluster, or to no table. Several of these
  * cannot run in a transaction. */
-static bool is_about_no_table(struct walker *walker)
+static bool is_about_no_table(struct parser *parser)
 {
     static const char *const things[] = {"database",   "role",   "user",         "group",
                                          "tablespace", "system", "subscription", NULL};
 
-    return accept_one_of(walker, things);
+    return accept_one_of(parser, things);
 }
 
 /* All commands that leave tables as they are, but for the rows. */
-static bool is_harmless(struct walker *walker)
+static bool is_harmless(struct parser *parser)
 {
     static const char *const commands[] = {
         "select", /* first, since it is most of what comes */
@@ -98,7 +60,7 @@ static bool is_harmless(struct walker *walker)
         "show",    "start",   "table",   "truncate",   "unlisten",   "vacuum",   "values",
         "with",    NULL};
 
-    return walker->token.type != SCAN_WORD || accept_one_of(walker, commands);
+    return parser->token.type != SCAN_WORD || accept_one_of(parser, commands);
 }
 
 /* CREATE INDEX, DROP INDEX, ALTER TABLE … DETACH PARTITION. */
@@ -114,28 +76,26 @@ struct classified classify(const struct scanner *scanner, const struct scan_stat
 {
     static const char *const definitions[] = {"create", "alter", "drop", NULL};
     struct classified classified = {.class = CLASS_OTHER};
-    struct walker walker = {.end = statement->end};
+    struct parser parser;
 
-    scanner_init(&walker.scanner, scanner->text, scanner->standard_conforming_strings);
-    walker.scanner.at = statement->start;
-    advance(&walker);
-    if (accept(&walker, "insert")) {
+    parser_init(&parser, scanner, statement, NULL, true);
+    if (parser_accept_word(&parser, "insert")) {
         classified.class = CLASS_WRITE;
-        if (accept(&walker, "into"))
-            accept_target(&walker, &classified);
-    } else if (accept(&walker, "update")) {
+        if (parser_accept_word(&parser, "into"))
+            accept_target(&parser, &classified);
+    } else if (parser_accept_word(&parser, "update")) {
         classified.class = CLASS_WRITE;
-        (void)accept(&walker, "only");
-        accept_target(&walker, &classified);
-    } else if (is_harmless(&walker)) {
+        (void)parser_accept_word(&parser, "only");
+        accept_target(&parser, &classified);
+    } else if (is_harmless(&parser)) {
         classified.class = CLASS_OTHER;
-    } else if (!accept_one_of(&walker, definitions)) {
+    } else if (!accept_one_of(&parser, definitions)) {
         classified.class = CLASS_SCHEMA;
         classified.commits = true;
-    } else if (is_unique_index(walker, &classified)) {
+    } else if (is_unique_index(parser, &classified)) {
         classified.class = CLASS_UNIQUE;
         classified.commits = true;
-    } else if (!is_about_no_table(&walker)) {
+    } else if (!is_about_no_table(&parser)) {
         classified.class = CLASS_SCHEMA;
         classified.commits = is_concurrent(scanner, statement);
     }
@@ -154,16 +114,29 @@ static bool equals_ignoring_case(struct bytes text, const char *lower)
 
 bool classified_is_one_of(const struct classified *classified, struct bytes text, const char *names)
 {
+    const struct name *target = &classified->target;
+    struct scan_token last;
     struct bytes name;
 
-    if (classified->target_parts == 0)
+    if (target->count == 0)
         return false;
-    name = scan_text(text, classified->target[classified->target_parts - 1]);
+    last = target->parts[target->count - 1];
+    if (last.type == SCAN_UNICODE)
+        return false; /* nobody's tool writes its table's name so */
+    name = scan_text(text, last);
     /* A quote inside a quoted name would be doubled: none of ours has one. */
-    if (classified->target[classified->target_parts - 1].type == SCAN_QUOTED)
+    if (last.type == SCAN_QUOTED)
         name = bytes_first(bytes_skip(name, 1), name.len - 2);
     for (; *names != '\0'; names += strlen(names) + 1)
         if (equals_ignoring_case(name, names))
             return true;
     return false;
+}
+
+void classified_write_target(const struct classified *classified, const struct scanner *scanner,
+                             struct buffer *out)
+{
+    struct parser parser = {.scanner = *scanner, .call = out};
+
+    parser_write_name(&parser, &classified->target, 0, classified->target.count, literal_write);
 }

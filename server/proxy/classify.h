@@ -3,7 +3,7 @@
 #ifndef SERVER_PROXY_CLASSIFY_H
 #define SERVER_PROXY_CLASSIFY_H
 
-#include "server/ddlx/scan.h"
+#include "server/ddlx/parser.h"
 
 enum statement_class {
     CLASS_OTHER,  /* cannot change what tables look like */
@@ -12,14 +12,10 @@ enum statement_class {
     CLASS_UNIQUE, /* CREATE UNIQUE INDEX CONCURRENTLY on `target` */
 };
 
-/* [database.]schema.table */
-#define CLASSIFY_NAME_PARTS 3
-
 struct classified {
     enum statement_class class;
-    bool commits; /* SCHEMA, UNIQUE: it may commit by itself, in the middle or at its end */
-    struct scan_token target[CLASSIFY_NAME_PARTS];
-    size_t target_parts; /* 0: not understood */
+    bool commits;       /* SCHEMA, UNIQUE: it may commit by itself, in the middle or at its end */
+    struct name target; /* of no part: not understood */
 };
 
 struct classified classify(const struct scanner *scanner, const struct scan_statement *statement);
@@ -28,5 +24,8 @@ struct classified classify(const struct scanner *scanner, const struct scan_stat
  * list by an empty one. Compared without case. */
 bool classified_is_one_of(const struct classified *classified, struct bytes text,
                           const char *names);
+/* Appends `target`, as the client wrote it, to a literal E'…' under construction. */
+void classified_write_target(const struct classified *classified, const struct scanner *scanner,
+                             struct buffer *out);
 
 #endif

@@ -131,16 +131,7 @@ static void make_check(struct writer *writer, const struct classified *classifie
     struct buffer *check = &rewrite_of(writer)->check;
 
     buffer_append_format(check, "CALL electric.refuse_unique_index(E'");
-    for (size_t i = 0; i < classified->target_parts; i++) {
-        struct bytes part = scan_text(writer->scanner.text, classified->target[i]);
-        if (i > 0)
-            buffer_append_u8(check, '.');
-        for (size_t at = 0; at < part.len; at++) {
-            if (part.data[at] == '\'' || part.data[at] == '\\')
-                buffer_append_u8(check, part.data[at]);
-            buffer_append_u8(check, part.data[at]);
-        }
-    }
+    classified_write_target(classified, &writer->scanner, check);
     buffer_append_format(check, "')");
     if (buffer_failed(check))
         buffer_clear(check); /* a name too long for Postgres */

@@ -197,6 +197,8 @@ static const struct {
     const char *check;
 } checked[] = {
     {"CREATE UNIQUE INDEX CONCURRENTLY ON t (a)", "CALL electric.refuse_unique_index(E't')"},
+    {"CREATE UNIQUE INDEX CONCURRENTLY i ON public.U&\"!0069tems\" UESCAPE '!' (a)",
+     "CALL electric.refuse_unique_index(E'public.\"items\"')"},
     {"create unique index concurrently if not exists \"on\" on only \"it's\".T (a);",
      "CALL electric.refuse_unique_index(E'\"it''s\".T')"},
     {"CREATE UNIQUE INDEX i ON t (a)", ""},
