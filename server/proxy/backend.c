@@ -119,18 +119,45 @@ static struct report_edit edit_of(const struct session *session, struct bytes bo
     return edit;
 }
 
-/* Sends a report in another shape if it needs one; false: it goes as it is. */
-static bool send_report(struct session *session, const struct pgwire_message *message)
+/* In another shape if it needs one. */
+static void send_report(struct session *session, const struct pgwire_message *message,
+                        const struct report_edit *edit)
 {
-    const struct report_edit edit = edit_of(session, message->body);
     struct buffer out;
 
-    if (!edit.ours && edit.hint == NULL && edit.map == NULL)
-        return false;
+    if (!edit->ours && edit->hint == NULL && edit->map == NULL) {
+        session->ops->send_client(session->host, message->whole);
+        return;
+    }
     buffer_init(&out, message->whole.len + SESSION_MESSAGE_MAX);
-    report_rewrite(&out, message, &edit);
+    report_rewrite(&out, message, edit);
     session_send_client(session, &out);
-    return true;
+}
+
+/* An error that a function of ours has raised. */
+static void note_refusal(const struct session *session, struct bytes body)
+{
+    struct bytes code = report_field(body, 'C');
+    char sqlstate[6];
+
+    if (code.len != sizeof sqlstate - 1)
+        return;
+    memcpy(sqlstate, code.data, code.len);
+    sqlstate[code.len] = '\0';
+    session->ops->refused(session->host, sqlstate);
+}
+
+static void handle_report(struct session *session, const struct pgwire_message *message)
+{
+    const struct report_edit edit = edit_of(session, message->body);
+
+    send_report(session, message, &edit);
+    if (message->type == PGWIRE_ERROR_RESPONSE) {
+        buffer_truncate(&session->held, 0);
+        if (edit.ours)
+            note_refusal(session, message->body);
+    }
+    (void)pipeline_answer(&session->pipeline, message->type, message->body);
 }
 
 static void send_tag(struct session *session, const char *tag)
@@ -199,19 +226,6 @@ static void note_idle(struct session *session)
         session->ops->migrated(session->host);
 }
 
-/* An error that a function of ours has raised. */
-static void note_refusal(const struct session *session, struct bytes body)
-{
-    struct bytes code = report_field(body, 'C');
-    char sqlstate[6];
-
-    if (code.len != sizeof sqlstate - 1 || !report_is_ours(body))
-        return;
-    memcpy(sqlstate, code.data, code.len);
-    sqlstate[code.len] = '\0';
-    session->ops->refused(session->host, sqlstate);
-}
-
 /* Handles a whole message; true when it (or what stands for it) needs no further sending. `run` is
  * where bytes not yet sent begin. */
 static bool handle_whole(struct session *session, const struct pgwire_message *message,
@@ -227,13 +241,7 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
         return false;
     if (is_report(message->type)) {
         send_run(session, run, message->whole.data);
-        if (!send_report(session, message))
-            session->ops->send_client(session->host, message->whole);
-        if (message->type == PGWIRE_ERROR_RESPONSE) {
-            buffer_truncate(&session->held, 0);
-            note_refusal(session, message->body);
-        }
-        (void)pipeline_answer(&session->pipeline, message->type, message->body);
+        handle_report(session, message);
         return true;
     }
     answer = pipeline_answer(&session->pipeline, message->type, message->body);

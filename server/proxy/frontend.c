@@ -53,8 +53,6 @@ static void encode_rewritten(struct buffer *out, uint8_t type, const struct pgwi
     rewrite_forget_text(rewrite);
 }
 
-/* A Query behind extended messages without a Sync is skipped if one of these fails; messages in its
- * stead, with a Sync of their own, would not be. */
 /* For metrics. */
 static void count_text(const struct session *session, const struct rewrite *rewrite)
 {
@@ -65,6 +63,8 @@ static void count_text(const struct session *session, const struct rewrite *rewr
     session->ops->statement(session->host, kind);
 }
 
+/* A Query behind extended messages without a Sync is skipped if one of these fails; messages in its
+ * stead, with a Sync of their own, would not be. */
 static enum statement_use use_of(const struct session *session, uint8_t type)
 {
     if (type == PGWIRE_PARSE)
