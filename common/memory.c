@@ -64,16 +64,23 @@ char *mem_copy_chars(const char *data, size_t len)
     return copy;
 }
 
+char *mem_format_list(const char *format, va_list arguments)
+{
+    char *text;
+
+    if (vasprintf(&text, format, arguments) < 0)
+        out_of_memory();
+    return text;
+}
+
 char *mem_format(const char *format, ...)
 {
     va_list arguments;
     char *text;
 
     va_start(arguments, format);
-    int len = vasprintf(&text, format, arguments);
+    text = mem_format_list(format, arguments);
     va_end(arguments);
-    if (len < 0)
-        out_of_memory();
     return text;
 }
 

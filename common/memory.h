@@ -2,6 +2,7 @@
 #ifndef COMMON_MEMORY_H
 #define COMMON_MEMORY_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 /* Once, at the start of main(): keeps the allocator from giving the memory of a buffer back to the
@@ -17,6 +18,7 @@ void *mem_resize(void *memory, size_t size);
 char *mem_copy_string(const char *string);
 char *mem_copy_chars(const char *data, size_t len);
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *mem_format_list(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 /* Overwrites before freeing, in a way the compiler keeps; NULL-safe. */
 void mem_free_secret(void *memory, size_t len);
 

@@ -63,14 +63,12 @@ char *arena_copy(struct arena *arena, struct bytes text)
 char *arena_format(struct arena *arena, const char *format, ...)
 {
     va_list arguments;
-    char *text;
+    char *text, *copy;
 
     va_start(arguments, format);
-    int len = vasprintf(&text, format, arguments);
+    text = mem_format_list(format, arguments);
     va_end(arguments);
-    if (len < 0)
-        abort();
-    char *copy = arena_copy(arena, bytes_of(text, (size_t)len));
+    copy = arena_copy(arena, bytes_of_string(text));
     free(text);
     return copy;
 }
