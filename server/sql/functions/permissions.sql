@@ -263,10 +263,8 @@ $$;
 CREATE OR REPLACE FUNCTION electric.publish_sqlite(statements text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    caller name := CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END;
 BEGIN
-    IF NOT pg_has_role(caller, current_user, 'USAGE') THEN
+    IF NOT pg_has_role(electric.caller(), current_user, 'USAGE') THEN
         RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'permission denied to publish SQLite statements',
             HINT = format('Only members of role %I may.', current_user);
     END IF;

@@ -3,11 +3,15 @@
 
 -- Inside a SECURITY DEFINER function current_user is the definer; whoever called stands in `role`, or
 -- is the session's user.
+CREATE OR REPLACE FUNCTION electric.caller() RETURNS name
+LANGUAGE sql STABLE
+RETURN (CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END)::name;
+
 CREATE OR REPLACE FUNCTION electric.check_owner(relation oid) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    caller  name := CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END;
+    caller  name := electric.caller();
     subject record;
 BEGIN
     SELECT relname, relowner INTO subject FROM pg_class WHERE oid = relation;
