@@ -138,7 +138,6 @@ class HostileTest(MigrationTest):
         super().setUp()
         with Session(self.cluster) as session:
             session.run("DROP DATABASE IF EXISTS beside WITH (FORCE); CREATE DATABASE beside TEMPLATE model")
-        self.before = self.head()
         self.pulse = Pulse(self.through())
         self.pulse.start()
         self.addCleanup(self.check_pulse)

@@ -48,12 +48,7 @@ class RightsTest(MigrationTest):
 
     def setUp(self):
         super().setUp()
-        self.before = self.head()
         self.app = self.through()
-
-    def assert_captured(self, *migrations):
-        self.assertEqual(self.migrations(self.before), list(migrations))
-        self.assert_sound()
 
 
 class Roles(RightsTest):

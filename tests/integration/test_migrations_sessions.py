@@ -25,14 +25,6 @@ class SessionsTest(MigrationTest):
             CREATE TABLE plain (id int PRIMARY KEY); CREATE SCHEMA s;
             ALTER TABLE items ENABLE ELECTRIC""")
 
-    def setUp(self):
-        super().setUp()
-        self.before = self.head()
-
-    def assert_captured(self, *migrations):
-        self.assertEqual(self.migrations(self.before), list(migrations))
-        self.assert_sound()
-
     # -- settings -----------------------------------------------------------------------------
 
     NO_CHANGES = ("COMMENT ON TABLE items IS 'x'", "ALTER TABLE items SET (fillfactor = 80)", "REINDEX TABLE items",

@@ -20,12 +20,7 @@ class ShapeTest(MigrationTest):
 
     def setUp(self):
         super().setUp()
-        self.before = self.head()
         self.app = self.through()
-
-    def assert_captured(self, *migrations):
-        self.assertEqual(self.migrations(self.before), list(migrations))
-        self.assert_sound()
 
     def assert_nothing(self):
         self.assert_captured()

@@ -95,6 +95,7 @@ class MigrationTest(LedgerChecks, ProgramTest):
     def setUp(self):
         self.copy_model()
         self.session = self.beside()
+        self.before = self.head()
 
     def through(self, entrance="tcp", **login):
         """A session through the server's TCP port or, with "tunnel", through both programs."""
@@ -104,6 +105,11 @@ class MigrationTest(LedgerChecks, ProgramTest):
     def beside(self, user="postgres", **parameters):
         """A session directly on Postgres."""
         return self.enterContext(Session(self.cluster, DATABASE, user, **parameters))
+
+    def assert_captured(self, *migrations):
+        """These, and no others, since `before`."""
+        self.assertEqual(self.migrations(self.before), list(migrations))
+        self.assert_sound()
 
     def assert_refused(self, code, sql, session):
         error, _ = session.ask(sql)
