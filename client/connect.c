@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -61,6 +62,7 @@ struct connecting {
     bool retracted; /* asked again without the offer */
     struct dial *dial;
     struct loop_timer deadline;
+    int64_t hop_began_at; /* microseconds_now() */
     struct upgrade_key key;
     struct buffer out;
     struct buffer in;
@@ -165,7 +167,8 @@ struct connector *connector_new(struct loop *loop, const struct connect_settings
     }
     if (settings->service->secure && !prepare_tls(connector, error))
         goto fail;
-    connector->dialer = dialer_new(loop, (long)settings->timeout, settings->ca_file);
+    connector->dialer =
+        dialer_new(loop, (long)settings->timeout, settings->ca_file, settings->observer);
     if (connector->dialer == NULL) {
         error_set(error, STATUS_SYSTEM, "53000", "cannot start libcurl");
         goto fail;
@@ -222,6 +225,60 @@ void connect_cancel(struct connecting *connecting)
     connecting_free(connecting);
 }
 
+/* ---- the hops ----------------------------------------------------------------------------------
+ */
+
+static int64_t microseconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static enum hop hop_of(const struct connecting *connecting)
+{
+    switch (connecting->state) {
+    case CONNECT_DIALLING:
+        return HOP_TCP;
+    case CONNECT_SECURING:
+        return HOP_TLS;
+    case CONNECT_ASKING:
+    case CONNECT_WAITING:
+        break;
+    }
+    return HOP_UPGRADE;
+}
+
+static void tell_hop(const struct connecting *connecting, const char *detail,
+                     const struct error *error)
+{
+    hop_tell(connecting->connector->settings.observer, hop_of(connecting),
+             microseconds_now() - connecting->hop_began_at, detail, error);
+}
+
+static void tell_tls(const struct connecting *connecting)
+{
+    char detail[240];
+
+    if (connecting->connector->settings.observer == NULL)
+        return;
+    tls_describe(connecting->transport->ssl, detail, sizeof detail);
+    tell_hop(connecting, detail, NULL);
+}
+
+/* What answered the upgrade request; `error` NULL: it was granted, or asks to go elsewhere. */
+static void tell_upgrade(const struct connecting *connecting,
+                         const struct upgrade_response *response, const struct error *error)
+{
+    char detail[400];
+
+    if (connecting->connector->settings.observer == NULL)
+        return;
+    upgrade_summarise(response, detail, sizeof detail);
+    tell_hop(connecting, detail, error);
+}
+
 static void finish(struct connecting *connecting, const struct connect_result *result)
 {
     if (result->status != STATUS_OK)
@@ -232,6 +289,7 @@ static void finish(struct connecting *connecting, const struct connect_result *r
 
 static void fail(struct connecting *connecting, enum status status, const struct error *error)
 {
+    tell_hop(connecting, "", error);
     finish(connecting, &(struct connect_result){.status = status, .error = error});
 }
 
@@ -251,6 +309,7 @@ static void fail_step(struct connecting *connecting, const char *reason)
               step_names[connecting->state], connecting->target->display, reason);
     error_hint(&error,
                "The service, or something in front of it, ended the connection; look at its log.");
+    tell_hop(connecting, "", &error);
     finish(connecting,
            &(struct connect_result){.status = STATUS_UNAVAILABLE, .error = &error, .cut = true});
 }
@@ -274,6 +333,8 @@ static void enter(struct connecting *connecting, enum connect_state state)
     int64_t timeout = (int64_t)connecting->connector->settings.timeout;
 
     connecting->state = state;
+    if (state != CONNECT_WAITING)
+        connecting->hop_began_at = microseconds_now();
     loop_timer_set(connecting->connector->loop, &connecting->deadline,
                    state == CONNECT_DIALLING ? timeout + DIAL_GRACE : timeout);
 }
@@ -305,17 +366,18 @@ static bool is_offered(const struct connecting *connecting)
     return connecting->request.offer && !connecting->retracted;
 }
 
-/* The service, or something in front of it, may have stumbled over the offer. True when it is asked
- * once more. */
-static bool retract(struct connecting *connecting)
+static bool may_retract(const struct connecting *connecting)
 {
-    if (!is_offered(connecting) || !connecting->request.may_retract)
-        return false;
+    return is_offered(connecting) && connecting->request.may_retract;
+}
+
+/* The service, or something in front of it, may have stumbled over the offer: asks once more. */
+static void retract(struct connecting *connecting)
+{
     connecting->retracted = true;
     log_debug(NULL, "asking %s again without the offer of %s", connecting->target->display,
               CONNECT_SUBPROTOCOL);
     dial_again(connecting);
-    return true;
 }
 
 /* The connection ended while an answer was awaited. One that knows the subprotocol has other
@@ -324,8 +386,11 @@ static bool retract_unanswered(struct connecting *connecting)
 {
     bool asked = connecting->state == CONNECT_ASKING || connecting->state == CONNECT_WAITING;
 
-    return asked && buffer_len(&connecting->in) == 0 && !connecting->connector->agreed_once &&
-           retract(connecting);
+    if (!asked || buffer_len(&connecting->in) > 0 || connecting->connector->agreed_once ||
+        !may_retract(connecting))
+        return false;
+    retract(connecting);
+    return true;
 }
 
 static void note_success(struct connecting *connecting, bool agreed)
@@ -360,6 +425,7 @@ static void follow_redirect(struct connecting *connecting, const struct upgrade_
         fail(connecting, STATUS_DENIED, &error);
         return;
     }
+    tell_upgrade(connecting, response, NULL);
     target_set(&connecting->redirected, &next, path);
     url_clear(&next);
     connecting->target = &connecting->redirected;
@@ -402,6 +468,7 @@ static void succeed(struct connecting *connecting, const struct upgrade_response
     };
 
     note_success(connecting, result.agreed);
+    tell_upgrade(connecting, response, NULL);
     finish(connecting, &result);
 }
 
@@ -420,8 +487,11 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
         follow_redirect(connecting, response);
         return;
     }
-    if ((response->status == 400 || response->status == 426) && retract(connecting))
+    if ((response->status == 400 || response->status == 426) && may_retract(connecting)) {
+        tell_upgrade(connecting, response, NULL);
+        retract(connecting);
         return;
+    }
     if (response->status == 101) {
         status = error_set(
             &error, STATUS_INVALID, "08004", "%s agreed to the upgrade, but %s", display,
@@ -431,6 +501,7 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
         status = upgrade_describe(response, display, connecting->connector->authorization != NULL,
                                   &error);
     }
+    tell_upgrade(connecting, response, &error);
     finish(connecting, &(struct connect_result){
                            .status = status, .error = &error, .http_status = response->status});
 }
@@ -550,6 +621,7 @@ static void shake_hands(struct connecting *connecting)
     result = SSL_connect(transport->ssl);
     saved = errno;
     if (result == 1) {
+        tell_tls(connecting);
         ask(connecting);
         return;
     }
@@ -606,7 +678,7 @@ static void on_dialled(void *owner, enum status status, const struct error *erro
 
     connecting->dial = NULL;
     if (status != STATUS_OK) {
-        fail(connecting, status, error);
+        finish(connecting, &(struct connect_result){.status = status, .error = error});
         return;
     }
     connecting->transport->watch.on_ready = on_ready;

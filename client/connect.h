@@ -4,6 +4,7 @@
 #define CLIENT_CONNECT_H
 
 #include "client/cookies.h"
+#include "client/hop.h"
 #include "client/loop.h"
 #include "client/transport.h"
 #include "common/bytes.h"
@@ -22,6 +23,7 @@ struct connect_settings {
     const char *certificate;
     const char *key;
     unsigned long timeout; /* of each step, milliseconds */
+    const struct hop_observer *observer;
 };
 
 /* The subprotocol whose sessions outlive their WebSockets. */

@@ -1,6 +1,7 @@
 /* Dialling with libcurl's multi interface on our loop. */
 #include "client/dial.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct dialer {
     struct loop_task task;   /* what it wants done at once, and results */
     long timeout;
     const char *ca_file;
+    const struct hop_observer *observer;
     CURL *kept[HANDLES_KEPT];
     size_t kept_count;
 };
@@ -129,13 +131,15 @@ static int on_timer_wanted(CURLM *multi, long milliseconds, void *owner)
     return 0;
 }
 
-struct dialer *dialer_new(struct loop *loop, long timeout, const char *ca_file)
+struct dialer *dialer_new(struct loop *loop, long timeout, const char *ca_file,
+                          const struct hop_observer *observer)
 {
     struct dialer *dialer = mem_new(sizeof *dialer);
 
     dialer->loop = loop;
     dialer->timeout = timeout;
     dialer->ca_file = ca_file;
+    dialer->observer = observer;
     dialer->timer = (struct loop_timer){.on_time = on_time, .owner = dialer};
     dialer->task = (struct loop_task){.run = on_task, .owner = dialer};
     if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK ||
@@ -238,13 +242,38 @@ static void find_place(const struct dial *dial, struct place *place)
     place->proxy_failed = strstr(dial->reason, place->proxy_host) != NULL;
 }
 
+/* "Basic, Digest": what may be offered in Proxy-Authenticate (RFC 9110 section 11.7). */
+static void list_schemes(const struct dial *dial, char *out, size_t size)
+{
+    static const struct {
+        long bit;
+        const char *name;
+    } schemes[] = {{(long)CURLAUTH_BASIC, "Basic"},
+                   {(long)CURLAUTH_DIGEST, "Digest"},
+                   {(long)CURLAUTH_NEGOTIATE, "Negotiate"},
+                   {(long)CURLAUTH_NTLM, "NTLM"},
+                   {(long)CURLAUTH_BEARER, "Bearer"}};
+    long offered = 0;
+    size_t len = 0;
+
+    out[0] = '\0';
+    curl_easy_getinfo(dial->easy, CURLINFO_PROXYAUTH_AVAIL, &offered);
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if ((offered & schemes[i].bit) != 0 && len < size)
+            len += (size_t)snprintf(out + len, size - len, "%s%s", len > 0 ? ", " : "",
+                                    schemes[i].name);
+}
+
 static enum status describe_proxy_answer(const struct dial *dial, const struct place *place,
                                          long answer, struct error *error)
 {
+    char schemes[64];
+
     if (answer == 407) {
+        list_schemes(dial, schemes, sizeof schemes);
         error_set(error, STATUS_DENIED, "08001",
-                  "the proxy \"%s:%s\" wants other credentials (407)", place->proxy_host,
-                  place->proxy_port);
+                  "the proxy \"%s:%s\" wants other credentials (407%s%s)", place->proxy_host,
+                  place->proxy_port, schemes[0] != '\0' ? "; it takes " : "", schemes);
         error_hint(error, "Put user:password@ in front of the host in %s.", dial->proxy_variable);
         return STATUS_DENIED;
     }
@@ -327,6 +356,79 @@ static enum status describe_failure(const struct dial *dial, CURLcode code, stru
     default:
         return describe_connect(dial, &place, curl_reason(dial, code), error);
     }
+}
+
+/* ---- the hops ----------------------------------------------------------------------------------
+ */
+
+/* Through which hops it went, and how far: microseconds since its beginning, 0 for a hop that was
+ * not passed. */
+struct passage {
+    curl_off_t named;
+    curl_off_t connected;
+    curl_off_t total;
+    bool proxied;
+    char address[INET6_ADDRSTRLEN + 1];
+    long port;
+};
+
+static void find_passage(const struct dial *dial, const struct place *place,
+                         struct passage *passage)
+{
+    char *address = NULL;
+    long answer = 0;
+
+    curl_easy_getinfo(dial->easy, CURLINFO_NAMELOOKUP_TIME_T, &passage->named);
+    curl_easy_getinfo(dial->easy, CURLINFO_CONNECT_TIME_T, &passage->connected);
+    curl_easy_getinfo(dial->easy, CURLINFO_TOTAL_TIME_T, &passage->total);
+    curl_easy_getinfo(dial->easy, CURLINFO_PRIMARY_IP, &address);
+    curl_easy_getinfo(dial->easy, CURLINFO_PRIMARY_PORT, &passage->port);
+    curl_easy_getinfo(dial->easy, CURLINFO_HTTP_CONNECTCODE, &answer);
+    snprintf(passage->address, sizeof passage->address, "%s", address == NULL ? "" : address);
+    /* Whether no_proxy was heeded is for libcurl to know. */
+    passage->proxied =
+        dial->proxy[0] != '\0' && (answer != 0 || place->proxy_failed ||
+                                   (passage->port == strtol(place->proxy_port, NULL, 10) &&
+                                    passage->port != (long)dial->url->port));
+}
+
+static enum hop failed_hop(CURLcode code, const struct passage *passage)
+{
+    if (code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_COULDNT_RESOLVE_HOST ||
+        (code == CURLE_OPERATION_TIMEDOUT && passage->named == 0))
+        return HOP_NAME;
+    return passage->connected > 0 && passage->proxied ? HOP_PROXY : HOP_TCP;
+}
+
+/* Tells of each hop up to the one that failed, if one did. */
+static void tell_hops(const struct dial *dial, CURLcode code, const struct error *error)
+{
+    const struct hop_observer *observer = dial->dialer->observer;
+    struct place place;
+    struct passage passage;
+    char detail[600];
+    enum hop last;
+
+    if (observer == NULL)
+        return;
+    find_place(dial, &place);
+    find_passage(dial, &place, &passage);
+    last = code == CURLE_OK ? HOP_TLS : failed_hop(code, &passage);
+    snprintf(detail, sizeof detail, "%s", passage.proxied ? place.proxy_host : dial->url->host);
+    hop_tell(observer, HOP_NAME, last == HOP_NAME ? passage.total : passage.named, detail,
+             last == HOP_NAME ? error : NULL);
+    if (last == HOP_NAME)
+        return;
+    snprintf(detail, sizeof detail, "%s port %ld", passage.address, passage.port);
+    hop_tell(observer, HOP_TCP,
+             (last == HOP_TCP ? passage.total : passage.connected) - passage.named,
+             passage.address[0] != '\0' ? detail : "", last == HOP_TCP ? error : NULL);
+    if (last == HOP_TCP || !passage.proxied)
+        return;
+    snprintf(detail, sizeof detail, "%s:%s, from %s, connects to %s", place.proxy_host,
+             place.proxy_port, dial->proxy_variable, place.service);
+    hop_tell(observer, HOP_PROXY, passage.total - passage.connected, detail,
+             last == HOP_PROXY ? error : NULL);
 }
 
 /* ---- one dial ----------------------------------------------------------------------------------
@@ -452,6 +554,7 @@ static void finish(struct dial *dial, CURLcode code)
     enum status status =
         code == CURLE_OK ? take_socket(dial, &error) : describe_failure(dial, code, &error);
 
+    tell_hops(dial, code, &error);
     curl_easy_setopt(dial->easy, CURLOPT_ERRORBUFFER, NULL);
     if (status == STATUS_OK && is_https_proxy(dial->proxy)) {
         dial->transport->easy = dial->easy;

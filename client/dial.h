@@ -3,6 +3,7 @@
 #ifndef CLIENT_DIAL_H
 #define CLIENT_DIAL_H
 
+#include "client/hop.h"
 #include "client/transport.h"
 #include "common/status.h"
 #include "common/url.h"
@@ -15,8 +16,10 @@ struct dial;
 typedef void dial_done(void *owner, enum status status, const struct error *error);
 
 /* `timeout` in milliseconds covers all of a path. `ca_file` (borrowed, may be NULL) is trusted for
- * https:// proxies beside the system's authorities. NULL when libcurl cannot start. */
-struct dialer *dialer_new(struct loop *loop, long timeout, const char *ca_file);
+ * https:// proxies beside the system's authorities. `observer` (borrowed, may be NULL) is told of
+ * the hops up to HOP_PROXY. NULL when libcurl cannot start. */
+struct dialer *dialer_new(struct loop *loop, long timeout, const char *ca_file,
+                          const struct hop_observer *observer);
 /* NULL-safe; no dial and no transport made by it may be left. */
 void dialer_free(struct dialer *dialer);
 

@@ -261,6 +261,31 @@ static void print_date(const ASN1_TIME *time, char *out, size_t size)
         snprintf(out, size, "an unknown date");
 }
 
+/* The issuer's organisation, else its common name, else all of it. */
+static void print_issuer(X509 *certificate, char *out, size_t size)
+{
+    X509_NAME *issuer = X509_get_issuer_name(certificate);
+
+    if (X509_NAME_get_text_by_NID(issuer, NID_organizationName, out, (int)size) <= 0 &&
+        X509_NAME_get_text_by_NID(issuer, NID_commonName, out, (int)size) <= 0)
+        X509_NAME_oneline(issuer, out, (int)size);
+}
+
+void tls_describe(SSL *ssl, char *out, size_t size)
+{
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    char issuer[120];
+    char date[40];
+
+    snprintf(out, size, "%s", SSL_get_version(ssl));
+    if (certificate == NULL)
+        return;
+    print_issuer(certificate, issuer, sizeof issuer);
+    print_date(X509_get0_notAfter(certificate), date, sizeof date);
+    snprintf(out, size, "%s; certificate from %s, valid until %s", SSL_get_version(ssl), issuer,
+             date);
+}
+
 static void describe_names(X509 *certificate, const char *host, struct error *error)
 {
     char names[120] = "";

@@ -26,6 +26,9 @@ bool tls_trust(SSL_CTX *context, const char *ca_file, struct error *error);
  * Resumes an earlier session with the same host where there is one. The caller's. */
 SSL *tls_connection(struct tls *tls, const char *host);
 
+/* What a handshake that is done has shown: "TLSv1.3; certificate from …, valid until …". */
+void tls_describe(SSL *ssl, char *out, size_t size);
+
 /* Why the handshake failed: names `host`, the certificate's fault, and what to do. `reason` is
  * SSL_get_error()'s; errors are still in OpenSSL's queue. */
 void tls_describe_failure(SSL *ssl, int reason, int error_number, const char *host,

@@ -333,6 +333,49 @@ enum status upgrade_describe(const struct upgrade_response *response, const char
     return refusal->outcome;
 }
 
+/* ---- summaries ---------------------------------------------------------------------------------
+ */
+
+#define SUMMARY_BODY_MAX 100
+
+/* Appends `label` and `text`, as much as fits, with white space as one space and without what a
+ * terminal would obey. Nothing when there is no text. */
+static void add_text(struct buffer *out, const char *label, struct bytes text)
+{
+    bool space = true;
+
+    if (text.len == 0)
+        return;
+    buffer_append_format(out, "%s", label);
+    for (size_t i = 0; i < text.len; i++) {
+        bool printable = text.data[i] > ' ' && text.data[i] < 0x7f;
+
+        if (printable)
+            buffer_append_u8(out, text.data[i]);
+        else if (!space)
+            buffer_append_u8(out, ' ');
+        space = !printable;
+    }
+}
+
+void upgrade_summarise(const struct upgrade_response *response, char *out, size_t size)
+{
+    struct buffer text;
+    size_t len;
+
+    buffer_init(&text, UPGRADE_HEAD_MAX + 1024);
+    buffer_append_format(&text, "%u", response->status);
+    add_text(&text, " from ", bytes_first(response->server, 60));
+    add_text(&text, ", ", response->subprotocol);
+    add_text(&text, ", to ", bytes_first(response->location, 200));
+    if (response->status != 101)
+        add_text(&text, ": ", bytes_first(response->body, SUMMARY_BODY_MAX));
+    len = buffer_len(&text) < size ? buffer_len(&text) : size - 1;
+    memcpy(out, buffer_peek(&text).data, len);
+    out[len] = '\0';
+    buffer_clear(&text);
+}
+
 /* ---- redirects ---------------------------------------------------------------------------------
  */
 

@@ -60,6 +60,10 @@ enum status upgrade_read_response(struct bytes in, const struct upgrade_key *key
 enum status upgrade_describe(const struct upgrade_response *response, const char *service,
                              bool has_credentials, struct error *error);
 
+/* What answered, in a line for people: its status, what it calls itself, where it points, the
+ * subprotocol it agreed to, and the beginning of what it has to say. */
+void upgrade_summarise(const struct upgrade_response *response, char *out, size_t size);
+
 /* Where a redirect leads, if it may be followed: the same host, by the same port or from http to
  * https, never from https to http. STATUS_DENIED with a description otherwise. On success the
  * caller owns `next` and `*path` (absolute, with its query). */
