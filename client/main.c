@@ -13,7 +13,8 @@
 #include "common/memory.h"
 
 static const struct client_command commands[] = {
-    {"forward", "listen and forward until stopped (also without a command)", serve_run},
+    {"forward", "listen and forward until stopped (also without a command)", &forward_option_table,
+     serve_run},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
@@ -26,12 +27,14 @@ static const struct client_command *find_command(const char *name)
     return NULL;
 }
 
-static int print_help(void)
+static int print_help(const struct client_command *command)
 {
-    options_print_help(&client_option_table, stdout);
-    printf("\nCommands:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-9s %s\n", commands[i].name, commands[i].help);
+    options_print_help(command->table, stdout);
+    if (command == &commands[0]) {
+        printf("\nCommands (electric-tunnel COMMAND --help tells more):\n");
+        for (size_t i = 0; i < COMMAND_COUNT; i++)
+            printf("  %-9s %s\n", commands[i].name, commands[i].help);
+    }
     printf("\nProxies are taken from https_proxy, http_proxy, all_proxy and no_proxy.\n"
            "Exit codes: 2 usage, 69 service unreachable, 73 cannot listen, 77 not authorised,\n"
            "130 SIGINT, 143 SIGTERM.\n");
@@ -45,12 +48,27 @@ static int print_version(void)
     return 0;
 }
 
+static int print_markdown(void)
+{
+    options_print_markdown(&client_option_table, stdout);
+    return 0;
+}
+
 static int refuse_command(const char *name)
 {
     fprintf(stderr, "electric-tunnel: there is no command \"%s\"; there is:", name);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(stderr, " %s", commands[i].name);
-    fprintf(stderr, "\nTry electric-tunnel --help.\n");
+    fprintf(stderr, "\nelectric-tunnel: see electric-tunnel --help\n");
+    return EXIT_USAGE;
+}
+
+static int refuse_settings(const struct client_command *command, char *problems)
+{
+    for (char *rest = problems, *line; (line = strsep(&rest, "\n")) != NULL;)
+        if (*line != '\0')
+            fprintf(stderr, "electric-tunnel: %s\n", line);
+    fprintf(stderr, "electric-tunnel: see electric-tunnel %s --help\n", command->name);
     return EXIT_USAGE;
 }
 
@@ -73,12 +91,27 @@ static void set_up_log(const struct client_settings *settings)
               (enum log_format)settings->log_format, true);
 }
 
+static int run(const struct client_command *command, int argc, char **argv)
+{
+    struct client_settings settings = {0};
+    char *problems = NULL;
+    int code;
+
+    if (client_settings_read(command->table, argc, argv, &settings, &problems) == STATUS_OK) {
+        set_up_log(&settings);
+        raise_file_limit();
+        code = command->run(&settings);
+    } else {
+        code = refuse_settings(command, problems);
+    }
+    free(problems);
+    client_settings_clear(&settings);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     const struct client_command *command = &commands[0];
-    struct client_settings settings = {0};
-    char *problems = NULL;
-    int code = EXIT_USAGE;
 
     mem_setup();
     if (argc > 1 && argv[1][0] != '-') {
@@ -89,22 +122,11 @@ int main(int argc, char **argv)
         argc--;
         argv++;
     }
-    if (options_wants(&client_option_table, argc, argv, "help"))
-        return print_help();
-    if (options_wants(&client_option_table, argc, argv, "version"))
+    if (options_wants(command->table, argc, argv, "help"))
+        return print_help(command);
+    if (options_wants(command->table, argc, argv, "version"))
         return print_version();
-    if (options_wants(&client_option_table, argc, argv, "options-markdown")) {
-        options_print_markdown(&client_option_table, stdout);
-        return 0;
-    }
-    if (client_settings_read(argc, argv, &settings, &problems) == STATUS_OK) {
-        set_up_log(&settings);
-        raise_file_limit();
-        code = command->run(&settings);
-    } else {
-        fprintf(stderr, "%sTry electric-tunnel --help.\n", problems);
-    }
-    free(problems);
-    client_settings_clear(&settings);
-    return code;
+    if (options_wants(command->table, argc, argv, "options-markdown"))
+        return print_markdown();
+    return run(command, argc, argv);
 }

@@ -56,11 +56,13 @@ static const struct option_spec rows[] = {
      .type = OPTION_PORT,
      .preset = "65432",
      .offset = FIELD(local_port),
+     .commands = FOR_FORWARD,
      .help = "port that Postgres clients connect to; 0 picks a free one and says which"},
     {.flag = "listen",
      .type = OPTION_STRING,
      .offset = FIELD(listen),
      .value_name = "ADDRESS|PATH",
+     .commands = FOR_FORWARD,
      .help = "listen on this address, or make a unix socket in this directory; default: 127.0.0.1 "
              "and ::1"},
     {.flag = "token-file",
@@ -106,18 +108,21 @@ static const struct option_spec rows[] = {
      .type = OPTION_COUNT,
      .offset = FIELD(ready_fd),
      .max = 1 << 20,
+     .commands = FOR_FORWARD,
      .help = "write a line to this file descriptor once listening, and close it"},
     {.flag = "output",
      .type = OPTION_CHOICE,
      .preset = "text",
      .offset = FIELD(output),
      .choices = outputs,
+     .commands = FOR_FORWARD,
      .help = "json prints one line on standard output: host, port and url"},
     {.flag = "quiet",
      .letter = 'q',
      .type = OPTION_BOOL,
      .preset = "false",
      .offset = FIELD(quiet),
+     .commands = FOR_FORWARD,
      .help = "say nothing but warnings and errors"},
     {.flag = "log-level",
      .variable = "LOG_LEVEL",
@@ -136,7 +141,16 @@ static const struct option_spec rows[] = {
     {.flag = NULL},
 };
 
+/* In the order of their bits. */
+static const char *const command_names[] = {"forward", NULL};
+
 const struct option_table client_option_table = {
+    .program = "electric-tunnel",
+    .rows = rows,
+    .command_names = command_names,
+};
+
+const struct option_table forward_option_table = {
     .program = "electric-tunnel",
     .synopsis = "  electric-tunnel [--service URL] [--local-port PORT]",
     .description = "Forwards a local port to Postgres behind electric-proxy, through networks that "
@@ -150,6 +164,8 @@ const struct option_table client_option_table = {
         "  electric-tunnel -s https://app.example.com --listen /tmp\n"
         "  psql -h /tmp -p 65432 -U postgres",
     .rows = rows,
+    .command = FOR_FORWARD,
+    .command_names = command_names,
 };
 
 /* ---- what the table cannot check ---------------------------------------------------------------
@@ -206,13 +222,13 @@ static char *check_together(const struct client_settings *settings, char *proble
     return problems;
 }
 
-enum status client_settings_read(int argc, char **argv, struct client_settings *settings,
-                                 char **problems)
+enum status client_settings_read(const struct option_table *table, int argc, char **argv,
+                                 struct client_settings *settings, char **problems)
 {
     int positional;
     struct error error;
 
-    options_read(&client_option_table, argc, argv, settings, &positional, problems);
+    options_read(table, argc, argv, settings, &positional, problems);
     if (positional < argc) {
         char *line = mem_format("unexpected argument \"%s\"", argv[positional]);
 

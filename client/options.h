@@ -35,19 +35,27 @@ struct client_settings {
     int log_format;
 };
 
+/* Bits in option_spec.commands; in the order of their names. */
+enum {
+    FOR_FORWARD = 1,
+};
+
+/* The rows of all commands, and how the help of each one reads. */
 extern const struct option_table client_option_table;
+extern const struct option_table forward_option_table;
 
 /* What a command is, by its first word; the first one is also meant when there is no word. */
 struct client_command {
     const char *name;
     const char *help;
+    const struct option_table *table;
     int (*run)(const struct client_settings *settings);
 };
 
 /* Reads arguments and environment, checks everything. `problems` as in options_read(). A password
  * in the arguments is overwritten, since everybody can see those. */
-enum status client_settings_read(int argc, char **argv, struct client_settings *settings,
-                                 char **problems);
+enum status client_settings_read(const struct option_table *table, int argc, char **argv,
+                                 struct client_settings *settings, char **problems);
 void client_settings_clear(struct client_settings *settings);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "common/bytes.h"
 #include "common/memory.h"
+#include "common/option_rows.h"
 #include "common/options_value.h"
 
 #include <assert.h>
@@ -30,11 +31,6 @@ struct reader {
     char *settings;
     FILE *problems;
 };
-
-static bool is_end(const struct option_spec *row)
-{
-    return row->flag == NULL && row->variable == NULL && row->letter == 0;
-}
 
 static void *field(const struct reader *reader, const struct option_spec *row)
 {
@@ -150,7 +146,8 @@ static bool takes_value(const struct option_spec *row)
 
 static const struct option_spec *find_flag(const struct option_table *table, struct bytes flag)
 {
-    for (const struct option_spec *row = table->rows; !is_end(row); row++)
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row))
         if (row->flag != NULL && bytes_equal_string(flag, row->flag))
             return row;
     return NULL;
@@ -158,7 +155,8 @@ static const struct option_spec *find_flag(const struct option_table *table, str
 
 static const struct option_spec *find_letter(const struct option_table *table, char letter)
 {
-    for (const struct option_spec *row = table->rows; !is_end(row); row++)
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row))
         if (row->letter == letter)
             return row;
     return NULL;
@@ -246,7 +244,8 @@ static const char *nearest_flag(const struct option_table *table, const char *na
     size_t best = SIZE_MAX;
     const char *nearest = NULL;
 
-    for (const struct option_spec *row = table->rows; !is_end(row); row++) {
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row)) {
         size_t edits = row->flag == NULL ? SIZE_MAX : distance(name, row->flag);
         if (edits <= limit && edits < best) {
             best = edits;
@@ -256,12 +255,31 @@ static const char *nearest_flag(const struct option_table *table, const char *na
     return nearest;
 }
 
+/* The name of a command that has this flag; NULL: none has. */
+static const char *other_command(const struct option_table *table, const char *flag)
+{
+    struct option_table all = *table;
+    const struct option_spec *row;
+
+    all.command = 0;
+    row = find_flag(&all, bytes_of_string(flag));
+    if (row == NULL || table->command_names == NULL)
+        return NULL;
+    for (size_t i = 0; table->command_names[i] != NULL; i++)
+        if ((row->commands & (1u << i)) != 0)
+            return table->command_names[i];
+    return NULL;
+}
+
 static void refuse_unknown(const struct reader *reader, const struct argument *argument)
 {
-    const char *nearest =
-        argument->name[1] == '-' ? nearest_flag(reader->table, argument->name + 2) : NULL;
+    bool is_long = argument->name[1] == '-';
+    const char *nearest = is_long ? nearest_flag(reader->table, argument->name + 2) : NULL;
+    const char *other = is_long ? other_command(reader->table, argument->name + 2) : NULL;
 
-    if (nearest != NULL)
+    if (other != NULL)
+        problem(reader, "%s is an option of the command %s", argument->name, other);
+    else if (nearest != NULL)
         problem(reader, "unknown option %s (did you mean --%s?)", argument->name, nearest);
     else
         problem(reader, "unknown option %s", argument->name);
@@ -357,7 +375,8 @@ enum status options_read(const struct option_table *table, int argc, char **argv
     *positional = 1;
     while (next_argument(table, argc, argv, positional, &argument))
         take_argument(&reader, &argument);
-    for (const struct option_spec *row = table->rows; !is_end(row); row++) {
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row)) {
         assert(row - table->rows < ROWS_MAX);
         complete(&reader, row);
     }
@@ -373,7 +392,7 @@ enum status options_read(const struct option_table *table, int argc, char **argv
 
 void options_clear(const struct option_table *table, void *settings)
 {
-    for (const struct option_spec *row = table->rows; !is_end(row); row++) {
+    for (const struct option_spec *row = table->rows; !option_is_end(row); row++) {
         if (row->type != OPTION_STRING && row->type != OPTION_SECRET)
             continue;
         char **string = (char **)(void *)((char *)settings + row->offset);
@@ -394,7 +413,8 @@ const char *options_source(const struct option_table *table, const char *flag_or
 
     if (last_read.table != table)
         return names[FROM_DEFAULT];
-    for (const struct option_spec *row = table->rows; !is_end(row); row++)
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row))
         if (same_name(row->flag, flag_or_variable) || same_name(row->variable, flag_or_variable))
             return names[*source_of(table, row)];
     return names[FROM_DEFAULT];

@@ -1,5 +1,6 @@
 /* The option engine: one row of a table is one option: its flag, environment variable, default,
- * validation and help. Precedence: flag, environment, default. */
+ * validation and help. Precedence: flag, environment, default. The commands of a program may share
+ * rows. */
 #ifndef COMMON_OPTIONS_H
 #define COMMON_OPTIONS_H
 
@@ -39,6 +40,7 @@ struct option_spec {
     /* Further validation of a STRING or SECRET; may be NULL. Describes what is wrong in `error`,
      * whose message must not quote a secret. */
     bool (*check)(const char *value, struct error *error);
+    unsigned commands; /* in a program of several commands: bits of those that have it; 0: all */
 };
 
 /* A program's options and how its help reads. */
@@ -48,6 +50,11 @@ struct option_table {
     const char *description;        /* a paragraph */
     const char *examples;           /* lines under "Examples:" */
     const struct option_spec *rows; /* ends with an all-zero row */
+    /* The bit of the command that is meant: other commands' rows are as if they were not there.
+     * 0: all rows count. */
+    unsigned command;
+    /* By bit, NULL-terminated; NULL in a program without commands. */
+    const char *const *command_names;
 };
 
 /* Fills `settings` (zeroed by the caller). All problems are collected, one line each, in `problems`
@@ -68,7 +75,7 @@ void options_clear(const struct option_table *table, void *settings);
 const char *options_source(const struct option_table *table, const char *flag_or_variable);
 
 void options_print_help(const struct option_table *table, FILE *out);
-/* A Markdown table of all rows, which the README holds and a test compares. */
+/* A Markdown table of the rows, which the README holds and a test compares. */
 void options_print_markdown(const struct option_table *table, FILE *out);
 
 #endif

@@ -2,16 +2,12 @@
 #include "common/options.h"
 
 #include "common/memory.h"
+#include "common/option_rows.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { NAME_COLUMN = 2, HELP_COLUMN = 30, LINE_WIDTH = 80 };
-
-static bool is_end(const struct option_spec *row)
-{
-    return row->flag == NULL && row->variable == NULL && row->letter == 0;
-}
 
 /* "text|json"; owned by the caller. */
 static char *join_choices(const struct option_spec *row)
@@ -146,7 +142,8 @@ static void print_entry(const char *left, const char *right, FILE *out)
 
 static void print_rows(const struct option_table *table, bool with_flag, FILE *out)
 {
-    for (const struct option_spec *row = table->rows; !is_end(row); row++) {
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row)) {
         if ((row->flag != NULL) != with_flag)
             continue;
         char *left = left_column(row);
@@ -159,7 +156,8 @@ static void print_rows(const struct option_table *table, bool with_flag, FILE *o
 
 static bool has_variable_only(const struct option_table *table)
 {
-    for (const struct option_spec *row = table->rows; !is_end(row); row++)
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row))
         if (row->flag == NULL)
             return true;
     return false;
@@ -231,10 +229,28 @@ static void print_cell_names(const struct option_spec *row, FILE *out)
     free(value);
 }
 
+/* "`exec`, `check`: " in front of what only they have. */
+static void print_commands(const struct option_table *table, const struct option_spec *row,
+                           FILE *out)
+{
+    const char *separator = "";
+
+    if (row->commands == 0 || table->command_names == NULL)
+        return;
+    for (size_t i = 0; table->command_names[i] != NULL; i++) {
+        if ((row->commands & (1u << i)) == 0)
+            continue;
+        fprintf(out, "%s`%s`", separator, table->command_names[i]);
+        separator = ", ";
+    }
+    fputs(": ", out);
+}
+
 void options_print_markdown(const struct option_table *table, FILE *out)
 {
     fputs("| option | variable | default | meaning |\n|---|---|---|---|\n", out);
-    for (const struct option_spec *row = table->rows; !is_end(row); row++) {
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row)) {
         print_cell_names(row, out);
         fputs(" | ", out);
         if (row->required)
@@ -242,6 +258,7 @@ void options_print_markdown(const struct option_table *table, FILE *out)
         else if (row->preset != NULL && row->type != OPTION_SECRET)
             fprintf(out, "`%s`", row->preset);
         fputs(" | ", out);
+        print_commands(table, row, out);
         print_escaped(row->help, out);
         fputs(" |\n", out);
     }

@@ -27,10 +27,21 @@ def written_table(program):
     return match.group(2) if match else None
 
 
+def said_by(path, *arguments):
+    return subprocess.run([path, *arguments], check=True, capture_output=True, text=True, timeout=30).stdout
+
+
 def printed_table(program):
     """What the program says."""
-    path = os.environ[PROGRAMS[program]]
-    return subprocess.run([path, "--options-markdown"], check=True, capture_output=True, text=True, timeout=30).stdout
+    return said_by(os.environ[PROGRAMS[program]], "--options-markdown")
+
+
+def help_of_all_commands(path):
+    """--help, and that of each command it lists."""
+    text = said_by(path, "--help")
+    commands = re.search(r"^Commands.*?:\n((?:  \S.*\n)+)", text, re.MULTILINE)
+    names = re.findall(r"^  (\S+)", commands.group(1), re.MULTILINE) if commands else []
+    return text + "".join(said_by(path, name, "--help") for name in names)
 
 
 def main():

@@ -111,22 +111,23 @@ static char *problems;
 #define ARGUMENTS_MAX 16
 
 /* Reads the arguments, up to a NULL, with what the test has put into the environment. */
-static enum status read_all(const char *const *arguments)
+static enum status read_all(const struct option_table *of, const char *const *arguments)
 {
     char *argv[ARGUMENTS_MAX + 1] = {NULL};
     int argc = 1;
 
-    options_clear(&table, &settings);
+    options_clear(of, &settings);
     memset(&settings, 0, sizeof settings);
     free(problems);
     argv[0] = (char *)(uintptr_t) "test";
     for (; arguments[argc - 1] != NULL; argc++)
         argv[argc] = (char *)(uintptr_t)arguments[argc - 1];
-    return options_read(&table, argc, argv, &settings, &positional, &problems);
+    return options_read(of, argc, argv, &settings, &positional, &problems);
 }
 
-#define READ(...) read_all((const char *const[]){__VA_ARGS__, NULL})
-#define READ_NONE() read_all((const char *const[]){NULL})
+#define READ_FOR(of, ...) read_all((of), (const char *const[]){__VA_ARGS__, NULL})
+#define READ(...) read_all(&table, (const char *const[]){__VA_ARGS__, NULL})
+#define READ_NONE() read_all(&table, (const char *const[]){NULL})
 
 static void expect_problem(const char *text)
 {
@@ -212,7 +213,7 @@ START_TEST(a_value_stands_behind_its_flag_in_any_form) /* _i: which form */
         {"--service=u", NULL}, {"--service", "u", NULL}, {"-su", NULL}, {"-s", "u", NULL}};
 
     set_up();
-    ck_assert_int_eq(read_all(forms[_i]), STATUS_OK);
+    ck_assert_int_eq(read_all(&table, forms[_i]), STATUS_OK);
     ck_assert_str_eq(settings.service, "u");
 }
 END_TEST
@@ -462,20 +463,21 @@ START_TEST(help_and_version_are_seen_before_values_are_judged)
 }
 END_TEST
 
-static char *printed(void (*print)(const struct option_table *, FILE *))
+static char *printed(const struct option_table *of,
+                     void (*print)(const struct option_table *, FILE *))
 {
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
-    print(&table, out);
+    print(of, out);
     fclose(out);
     return text;
 }
 
 START_TEST(help_tells_of_every_row)
 {
-    char *text = printed(options_print_help);
+    char *text = printed(&table, options_print_help);
 
     for (const struct option_spec *row = rows; row->help != NULL; row++) {
         if (row->flag != NULL)
@@ -496,7 +498,7 @@ END_TEST
 
 START_TEST(markdown_has_one_line_a_row)
 {
-    char *text = printed(options_print_markdown);
+    char *text = printed(&table, options_print_markdown);
     size_t lines = 0;
 
     for (const char *c = text; *c != '\0'; c++)
@@ -511,6 +513,82 @@ START_TEST(markdown_has_one_line_a_row)
 }
 END_TEST
 
+/* Two commands; both have a port, each with a default of its own. */
+static const char *const command_names[] = {"serve", "once", NULL};
+
+static const struct option_spec command_rows[] = {
+    {.flag = "service", .type = OPTION_STRING, FIELD(service), .help = "service to connect to"},
+    {.flag = "http-port",
+     .type = OPTION_PORT,
+     .preset = "5133",
+     FIELD(port),
+     .commands = 1,
+     .help = "port to keep"},
+    {.flag = "http-port",
+     .type = OPTION_PORT,
+     .preset = "0",
+     FIELD(port),
+     .commands = 2,
+     .help = "port for a while"},
+    {.flag = "quiet",
+     .letter = 'q',
+     .variable = "T_QUIET",
+     .type = OPTION_BOOL,
+     FIELD(quiet),
+     .commands = 1,
+     .help = "say less"},
+    {0},
+};
+
+static const struct option_table serve_table = {
+    .program = "test", .rows = command_rows, .command = 1, .command_names = command_names};
+static const struct option_table once_table = {
+    .program = "test", .rows = command_rows, .command = 2, .command_names = command_names};
+static const struct option_table all_table = {
+    .program = "test", .rows = command_rows, .command_names = command_names};
+
+START_TEST(a_command_has_its_own_rows)
+{
+    setenv("T_QUIET", "true", 1);
+    ck_assert_int_eq(READ_FOR(&once_table, "--service", "x"), STATUS_OK);
+    ck_assert_str_eq(settings.service, "x");
+    ck_assert_uint_eq(settings.port, 0);
+    ck_assert(!settings.quiet);
+    ck_assert_int_eq(READ_FOR(&serve_table, "--service", "y"), STATUS_OK);
+    ck_assert_str_eq(settings.service, "y");
+    ck_assert_uint_eq(settings.port, 5133);
+    ck_assert(settings.quiet);
+    unsetenv("T_QUIET");
+    ck_assert_int_eq(READ_FOR(&once_table, "--http-port=7"), STATUS_OK);
+    ck_assert_uint_eq(settings.port, 7);
+    ck_assert_str_eq(options_source(&once_table, "http-port"), "flag");
+}
+END_TEST
+
+START_TEST(another_command_s_option_is_said_to_be_its)
+{
+    ck_assert_int_eq(READ_FOR(&once_table, "--quiet", "-q"), STATUS_USAGE);
+    expect_problem("--quiet is an option of the command serve\n"
+                   "unknown option -q\n");
+}
+END_TEST
+
+START_TEST(help_is_a_command_s_own_and_markdown_has_all)
+{
+    char *help = printed(&once_table, options_print_help);
+    char *markdown = printed(&all_table, options_print_markdown);
+
+    ck_assert_ptr_nonnull(strstr(help, "port for a while"));
+    ck_assert_ptr_null(strstr(help, "port to keep"));
+    ck_assert_ptr_null(strstr(help, "--quiet"));
+    ck_assert_ptr_nonnull(strstr(markdown, "| `5133` | `serve`: port to keep |"));
+    ck_assert_ptr_nonnull(strstr(markdown, "| `0` | `once`: port for a while |"));
+    ck_assert_ptr_nonnull(strstr(markdown, "|  | service to connect to |"));
+    free(help);
+    free(markdown);
+}
+END_TEST
+
 SUITE("options", TEST(defaults_apply_when_nothing_is_given),
       TEST(a_flag_comes_before_the_environment_and_that_before_the_default),
       TEST(the_second_variable_is_asked_when_the_first_is_unset_or_empty),
@@ -522,4 +600,6 @@ SUITE("options", TEST(defaults_apply_when_nothing_is_given),
       TEST(a_secret_is_never_quoted), LOOP(a_secret_comes_from_a_file_without_its_newline, 0, 6),
       TEST(a_secret_given_twice_is_a_problem), TEST(a_file_that_gives_no_secret_is_named),
       TEST(help_and_version_are_seen_before_values_are_judged), TEST(help_tells_of_every_row),
-      TEST(markdown_has_one_line_a_row))
+      TEST(markdown_has_one_line_a_row), TEST(a_command_has_its_own_rows),
+      TEST(another_command_s_option_is_said_to_be_its),
+      TEST(help_is_a_command_s_own_and_markdown_has_all))
