@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "server/api/api.h"
+#include "server/cancel_request.h"
 #include "server/connection.h"
 #include "server/dial.h"
 #include "server/http.h"
@@ -356,10 +357,12 @@ static enum status start(struct runner *runner, struct error *error)
         (status = watch_signals(runner, error)) != STATUS_OK ||
         (status = start_workers(runner, error)) != STATUS_OK)
         return status;
-    if (settings->relay_host != NULL)
+    if (settings->relay_host != NULL) {
         server->relay = dial_target_new(settings->relay_host, settings->relay_port);
-    else if ((status = start_proxy(runner, error)) != STATUS_OK)
+        server->cancel_requests = cancel_requests_new(server);
+    } else if ((status = start_proxy(runner, error)) != STATUS_OK) {
         return status;
+    }
     server->api = api_new(server);
     return listen_http(runner, error);
 }
@@ -374,6 +377,7 @@ static void stop(struct runner *runner)
     server->control = NULL;
     api_stop(server->api);
     tunnel_stop(server->tunnel);
+    cancel_requests_free(server->cancel_requests);
     ledger_free(server->ledger);
     server->ledger = NULL;
     worker_pool_free(server->introspectors);

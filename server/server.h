@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 struct api;
+struct cancel_requests;
 struct control;
 struct dial_target;
 struct http_connection;
@@ -38,8 +39,9 @@ struct server {
     struct worker_pool *introspectors; /* for connecting tools that introspect; likewise */
     struct websocket_watchdog *watchdog;
     struct tunnel *tunnel;
-    struct dial_target *relay; /* relay mode, else NULL */
-    struct control *control;   /* proxy mode, else NULL */
+    struct dial_target *relay;               /* relay mode, else NULL */
+    struct cancel_requests *cancel_requests; /* likewise */
+    struct control *control;                 /* proxy mode, else NULL */
     struct api *api;
     struct ledger *ledger; /* once the schema is installed, if changes are captured; or NULL */
     struct session_settings session;

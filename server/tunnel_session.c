@@ -180,13 +180,10 @@ static void count_resent(struct tunnel_session *session)
 
 void tunnel_session_free(struct tunnel_session *session)
 {
-    struct server *server = session->tunnel->server;
-
     loop_timer_stop(&session->timer);
     if (session->attachment != NULL)
         session->attachment->session = NULL;
-    if (session->cancelling && server->control != NULL)
-        control_forget(server->control, &session->cancelled);
+    tunnel_canceller_free(session->canceller);
     LIST_REMOVE(session, link);
     endpoint_free(session->endpoint);
     buffer_clear(&session->pending);
@@ -334,41 +331,6 @@ void tunnel_session_drained(struct tunnel_session *session)
 
 /* Frames */
 
-static void on_cancelled(struct control_waiter *waiter);
-
-/* One at a time, so that a flood of them keeps nobody else's out. */
-static void start_cancel(struct tunnel_session *session)
-{
-    struct control *control = session->tunnel->server->control;
-
-    session->cancel_wanted = false;
-    session->cancelled.on_answer = on_cancelled;
-    session->cancelling = control_cancel(control, session->cancel_pid,
-                                         bytes_of(session->cancel_key, sizeof(session->cancel_key)),
-                                         &session->cancelled);
-}
-
-static void on_cancelled(struct control_waiter *waiter)
-{
-    struct tunnel_session *session = lws_container_of(waiter, struct tunnel_session, cancelled);
-
-    session->cancelling = false;
-    if (session->cancel_wanted)
-        start_cancel(session);
-}
-
-/* While one is worked off only the latest is kept. */
-static void cancel(struct tunnel_session *session, const struct tunnel_cancel *wanted)
-{
-    if (session->tunnel->server->control == NULL || wanted->key.len != sizeof(session->cancel_key))
-        return;
-    session->cancel_pid = wanted->pid;
-    memcpy(session->cancel_key, wanted->key.data, sizeof(session->cancel_key));
-    session->cancel_wanted = true;
-    if (!session->cancelling)
-        start_cancel(session);
-}
-
 void tunnel_session_move(struct tunnel_session *session, uint16_t within_s)
 {
     endpoint_move(session->endpoint, within_s);
@@ -388,7 +350,7 @@ void tunnel_session_frame(struct tunnel_session *session, const struct tunnel_fr
         offer(session);
         break;
     case ENDPOINT_CANCEL:
-        cancel(session, &frame->cancel);
+        tunnel_cancel(&session->canceller, session->tunnel->server, &frame->cancel);
         break;
     case ENDPOINT_NOTHING:
     case ENDPOINT_UP:

@@ -9,7 +9,6 @@
 #include "common/tunnel/tunnel_decoder.h"
 #include "server/listener.h"
 #include "server/loop.h"
-#include "server/proxy/control.h"
 #include "server/stream.h"
 #include "server/tunnel.h"
 #include "server/tunnel_peers.h"
@@ -18,6 +17,7 @@
 #include <sys/queue.h>
 
 struct attachment;
+struct tunnel_canceller;
 struct tunnel_session;
 
 LIST_HEAD(attachments, attachment);
@@ -71,6 +71,14 @@ void attachment_leave(struct attachment *attachment);
 bool attachment_has_room(const struct attachment *attachment);
 void attachment_send(struct attachment *attachment, const struct endpoint_output *output);
 
+/* CANCEL came: the statement of the session's backend is to be cancelled. `*canceller` is made when
+ * it is NULL. One is worked off at a time, so that a flood of them keeps nobody else's out; of
+ * those that come meanwhile, the latest is next. */
+void tunnel_cancel(struct tunnel_canceller **canceller, struct server *server,
+                   const struct tunnel_cancel *cancel);
+/* What is worked off goes on. NULL-safe. */
+void tunnel_canceller_free(struct tunnel_canceller *canceller);
+
 /* One session. */
 struct tunnel_session {
     struct stream stream; /* first; the owner's end */
@@ -81,14 +89,10 @@ struct tunnel_session {
     struct attachment *attachment; /* NULL while detached */
     struct buffer pending;         /* of the owner, for which the ring has no place */
     struct loop_timer timer;
-    struct control_waiter cancelled;
-    uint64_t resent;    /* bytes that the metrics know of */
-    unsigned depth;     /* of calls into the endpoint or the owner */
-    bool due;           /* the timer is set to the next turn of the loop */
-    bool cancelling;    /* a CancelRequest is worked off */
-    bool cancel_wanted; /* and this one is next */
-    uint32_t cancel_pid;
-    uint8_t cancel_key[4];
+    struct tunnel_canceller *canceller; /* once CANCEL has come */
+    uint64_t resent;                    /* bytes that the metrics know of */
+    unsigned depth;                     /* of calls into the endpoint or the owner */
+    bool due;                           /* the timer is set to the next turn of the loop */
     bool established;
     bool paused;    /* the owner takes nothing */
     bool full;      /* the owner was told so, by `queued` */

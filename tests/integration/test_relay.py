@@ -4,14 +4,16 @@ import hashlib
 import os
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import unittest
 
-from tests.support import programs, websocket, wire
+from tests.support import programs, tunnel, websocket, wire
 from tests.support.cluster import Cluster
 from tests.support.process import free_port, spawn, wait_until
 from tests.support.programs import Client, ProgramTest, Relay, psql, run
+from tests.support.tunnel import Tunnel
 
 
 class Echo:
@@ -41,11 +43,13 @@ class Echo:
 
 
 class RelayToPostgresTest(ProgramTest):
+    protocol = "raw"
+
     @classmethod
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(Cluster())
         cls.relay = cls.start_once(Relay(cls.cluster.port))
-        cls.tunnel = cls.start_once(Client(cls.relay.service))
+        cls.tunnel = cls.start_once(Client(cls.relay.service, "--protocol", cls.protocol))
 
     def test_password_is_that_of_postgres(self):
         done = psql(self.tunnel.url(self.cluster.password), "-c", "SELECT 'relayed'")
@@ -75,6 +79,57 @@ class RelayToPostgresTest(ProgramTest):
     def test_pages(self):
         self.assertEqual(websocket.request(self.relay.http_port, "/healthz").status, 200)
         self.assertEqual(websocket.request(self.relay.http_port, "/api/migrations").status, 404)
+
+
+class RelayOfSessionsTest(RelayToPostgresTest):
+    """The same on sessions of electric-tunnel.v1, where CANCEL is a frame on the session's own attachment."""
+
+    protocol = "v1"
+
+    def open_session(self):
+        session = self.enterContext(Tunnel(self.relay.http_port))
+        return session, session.login(self.cluster.password)
+
+    def sleep(self, connection):
+        connection.send(wire.query("SELECT pg_sleep(60)"))
+        wait_until(lambda: self.cluster.psql(
+            f"SELECT count(*) FROM pg_stat_activity WHERE pid = {connection.pid} AND wait_event = 'PgSleep'") == "1",
+            what="the statement to run")
+
+    def test_many_cancels_and_wrong_keys(self):
+        session, connection = self.open_session()
+        self.sleep(connection)
+        for key in (b"", b"\0\0\0\0", os.urandom(256)):
+            session.attachment.sendall(tunnel.cancel_frame(connection.pid, key))
+        for _ in range(1000):
+            session.attachment.sendall(tunnel.cancel_frame(connection.pid, connection.secret))
+        errors = [m.fields()["C"] for m in connection.receive_until("Z") if m.type == "E"]
+        self.assertEqual(errors, ["57014"])
+        session.attachment.sendall(tunnel.reset_frame())
+
+    def test_cancel_of_a_client_that_leaves(self):
+        session, connection = self.open_session()
+        self.sleep(connection)
+        session.attachment.sendall(tunnel.cancel_frame(connection.pid, connection.secret))
+        session.attachment.sendall(tunnel.reset_frame())
+        wait_until(lambda: self.cluster.clients() == 0, what="the backend to end")
+
+    def test_cancel_as_it_was_given(self):
+        """Keys of protocol 3.2 are up to 256 bytes long."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            relay = self.start(Relay(listener.getsockname()[1], DRAIN_TIMEOUT="1s"))
+            session = self.enterContext(Tunnel(relay.http_port))
+            listener.settimeout(20)
+            first = self.enterContext(listener.accept()[0])
+            for key in (os.urandom(256), b"four"):
+                session.attachment.sendall(tunnel.cancel_frame(4321, key))
+                with listener.accept()[0] as second:
+                    second.settimeout(20)
+                    expected = struct.pack("!III", 12 + len(key), 80877102, 4321) + key
+                    self.assertEqual(second.recv(len(expected), socket.MSG_WAITALL), expected)
+            session.sendall(b"\0still the session")
+            first.settimeout(20)
+            self.assertEqual(first.recv(100), b"\0still the session")
 
 
 class RelayOfBytesTest(ProgramTest):
