@@ -9,24 +9,15 @@
 #include "client/forward.h"
 #include "client/listener.h"
 #include "client/ready.h"
-#include "client/v1.h"
-#include "client/websocket.h"
+#include "client/service.h"
+#include "common/json_string.h"
 #include "common/log.h"
 #include "common/memory.h"
-
-#define PAGE 4096u
-/* Of a session, while there is memory. 4 MiB are 300 Mbit/s over 100 ms. */
-#define WINDOW (4u * 1024u * 1024u)
 
 struct server {
     const struct client_settings *settings;
     struct loop *loop;
-    struct frame_keys keys;
-    struct connector *connector;
-    uint8_t *memory; /* of `shared` */
-    struct budget budget;
-    struct endpoint_settings endpoint;
-    struct tunnel_shared shared;
+    struct service service;
     struct forwards *forwards;
     struct listener *listener;
     int signal;
@@ -62,26 +53,9 @@ static void announce_text(const struct server *server)
 
     for (size_t i = 0; (name = listener_name(server->listener, i)) != NULL; i++)
         fprintf(stderr, "listening on %s\n", name);
-    fprintf(stderr, "tunnel to %s\n", connector_display(server->connector));
+    fprintf(stderr, "tunnel to %s\n", connector_display(server->service.connector));
     fprintf(stderr, "connect with: psql -h %s -p %u -U USER DATABASE\n", shown_host(server),
             listener_port(server->listener));
-}
-
-/* As a JSON string: what a path may hold. */
-static void print_json_string(const char *text)
-{
-    putchar('"');
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if (c == '"' || c == '\\')
-            printf("\\%c", c);
-        else if (c < 0x20)
-            printf("\\u%04x", c);
-        else
-            putchar(c);
-    }
-    putchar('"');
 }
 
 /* As a value in the query of a URI (RFC 3986, section 3.4). The slash may stay there, and the paths
@@ -124,9 +98,9 @@ static void announce_json(const struct server *server)
     char *url = make_url(server);
 
     printf("{\"host\":");
-    print_json_string(listener_host(server->listener));
+    json_print_string(stdout, listener_host(server->listener));
     printf(",\"port\":%u,\"url\":", listener_port(server->listener));
-    print_json_string(url);
+    json_print_string(stdout, url);
     printf("}\n");
     fflush(stdout);
     free(url);
@@ -156,41 +130,10 @@ static void complain(const struct error *error)
 static int start(struct server *server, struct error *error)
 {
     const struct client_settings *settings = server->settings;
-    struct connect_settings connect_settings = {
-        .service = &settings->service,
-        .token = settings->token,
-        .ca_file = settings->ca_file,
-        .certificate = settings->certificate,
-        .key = settings->key,
-        .timeout = settings->connect_timeout,
-    };
 
-    /* Copies to and from page boundaries are half as fast again. The page in front is for a
-     * frame's header. */
-    server->memory = aligned_alloc(PAGE, PAGE + 2 * TUNNEL_READ_SIZE);
-    if (server->memory == NULL)
-        abort();
-    server->connector = connector_new(server->loop, &connect_settings, &server->keys, error);
-    if (server->connector == NULL)
+    if (!service_start(&server->service, server->loop, settings, NULL, error))
         return EXIT_USAGE;
-    server->shared = (struct tunnel_shared){
-        .loop = server->loop,
-        .connector = server->connector,
-        .keys = &server->keys,
-        .payload = server->memory + PAGE,
-        .receive = server->memory + PAGE + TUNNEL_READ_SIZE,
-        .endpoint = &server->endpoint,
-        .may_be_raw = settings->protocol == CLIENT_PROTOCOL_AUTO,
-    };
-    server->budget = (struct budget){.limit = settings->tunnel_memory};
-    server->endpoint = (struct endpoint_settings){
-        .budget = &server->budget,
-        .window = WINDOW,
-        .max_frame = TUNNEL_READ_SIZE,
-        .ring_max = WINDOW,
-    };
-    server->forwards = forwards_new(
-        &server->shared, settings->protocol == CLIENT_PROTOCOL_RAW ? &tunnel_raw : &tunnel_v1);
+    server->forwards = forwards_new(&server->service.shared, server->service.type);
     server->listener = listener_open(server->loop, settings->listen, settings->local_port,
                                      on_accepted, server, error);
     return server->listener == NULL ? EXIT_CANNOT_LISTEN : 0;
@@ -203,10 +146,7 @@ static void stop(struct server *server)
     error_set(&reason, STATUS_CLOSED, "57P01", "electric-tunnel is being stopped");
     listener_close(server->listener);
     forwards_free(server->forwards, &reason);
-    v1_free_all(&server->shared);
-    websocket_sweep(&server->shared);
-    connector_free(server->connector);
-    free(server->memory);
+    service_stop(&server->service);
     loop_free(server->loop);
 }
 
@@ -216,7 +156,6 @@ int serve_run(const struct client_settings *settings)
     struct error error = {.message = ""};
     int code;
 
-    frame_keys_init(&server.keys);
     loop_on_signals(server.loop, on_signal, &server);
     code = start(&server, &error);
     if (code == 0) {
