@@ -171,10 +171,10 @@ void endpoint_cancel(struct endpoint *endpoint, const struct tunnel_cancel *canc
     *endpoint->cancel = (struct tunnel_cancel){.pid = cancel->pid, .key = bytes_of(copy, key.len)};
 }
 
-void endpoint_txn(struct endpoint *endpoint, uint64_t xid)
+void endpoint_txn(struct endpoint *endpoint, const struct tunnel_txn *txn)
 {
-    endpoint->txn = (struct tunnel_txn){.xid = xid, .offset = endpoint->out.ring.end};
-    endpoint->txn_pending = xid != 0;
+    endpoint->txn = *txn;
+    endpoint->txn_pending = txn->xid != 0;
 }
 
 void endpoint_established(struct endpoint *endpoint)

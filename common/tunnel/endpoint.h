@@ -155,9 +155,9 @@ uint64_t endpoint_sink_offset(const struct endpoint *endpoint);
 void endpoint_move(struct endpoint *endpoint, uint16_t within_s);
 /* Client: hands a CancelRequest to the server; best effort, as with Postgres itself. */
 void endpoint_cancel(struct endpoint *endpoint, const struct tunnel_cancel *cancel);
-/* Server: a COMMIT of this transaction is about to be sent; all replies before its own are in the
- * source. Told again on each new attachment; 0: not any more. */
-void endpoint_txn(struct endpoint *endpoint, uint64_t xid);
+/* Server: a COMMIT of this transaction is about to be sent; all replies before its own end at the
+ * offset. Told again on each new attachment. */
+void endpoint_txn(struct endpoint *endpoint, const struct tunnel_txn *txn);
 /* Server: the client is past authentication, so the session is worth `retain`. */
 void endpoint_established(struct endpoint *endpoint);
 /* Ends the session at once; text is cut to what fits. For an error that the Postgres client should

@@ -192,7 +192,9 @@ static bool take_reset(struct bytes *in, struct tunnel_reset *reset)
 
 static bool take_txn(struct bytes *in, struct tunnel_txn *txn)
 {
-    return bytes_take_u64(in, &txn->xid) && take_offset(in, &txn->offset);
+    return bytes_take_u64(in, &txn->xid) && take_offset(in, &txn->offset) &&
+           bytes_take_u64(in, &txn->system) && bytes_take_u32(in, &txn->timeline) &&
+           take_array(in, txn->proof, sizeof txn->proof);
 }
 
 static bool take_fields(struct bytes *in, struct tunnel_frame *frame)
@@ -322,6 +324,15 @@ static void put_refused(struct writer *writer, const struct tunnel_refused *refu
     put_text(writer, refused->text);
 }
 
+static void put_txn(struct writer *writer, const struct tunnel_txn *txn)
+{
+    put_number(writer, 8, txn->xid);
+    put_number(writer, 8, txn->offset);
+    put_number(writer, 8, txn->system);
+    put_number(writer, 4, txn->timeline);
+    put_bytes(writer, txn->proof, sizeof txn->proof);
+}
+
 static void put_reset(struct writer *writer, const struct tunnel_reset *reset)
 {
     put_number(writer, 2, reset->reason);
@@ -367,8 +378,7 @@ static void put_fields(struct writer *writer, const struct tunnel_frame *frame)
         put_reset(writer, &frame->reset);
         break;
     case TUNNEL_TXN:
-        put_number(writer, 8, frame->txn.xid);
-        put_number(writer, 8, frame->txn.offset);
+        put_txn(writer, &frame->txn);
         break;
     case TUNNEL_KEEPALIVE:
     case TUNNEL_IGNORED:

@@ -32,6 +32,7 @@ enum {
     TUNNEL_DATA_HEADER = 9,
     TUNNEL_CONTROL_MAX = 1088, /* no frame but DATA is longer; the longest is OPEN */
     TUNNEL_LENGTH_SIZE = 4,    /* in front of each frame on the HTTP carrier */
+    TUNNEL_PROOF_SIZE = 16,
 };
 
 /* Both ends take at least this much, in all and in one frame: what a client may send before it is
@@ -170,7 +171,10 @@ struct tunnel_reset {
  * frame, which overtakes DATA, would seem answered by the reply of the statement before. */
 struct tunnel_txn {
     uint64_t xid;
-    uint64_t offset; /* of the server's stream */
+    uint64_t offset;   /* of the server's stream */
+    uint64_t system;   /* which Postgres, by its system identifier … */
+    uint32_t timeline; /* … and its history, which forks when a standby takes over */
+    uint8_t proof[TUNNEL_PROOF_SIZE]; /* entitles to ask any server for this one's outcome */
 };
 
 /* Plain value; views borrow. */

@@ -199,7 +199,7 @@ static void act(struct world *world, uint8_t what, struct bytes *script)
         break;
     case 15:
         if (world->is_server)
-            endpoint_txn(world->endpoint, amount);
+            endpoint_txn(world->endpoint, &(struct tunnel_txn){.xid = amount, .offset = amount});
         else
             endpoint_cancel(world->endpoint,
                             &(struct tunnel_cancel){.pid = 1, .key = bytes_of(&other, 16)});

@@ -214,7 +214,10 @@ static void speak(struct world *world)
     default:
         if (session != NULL) /* an xid that is never below the offset, so that it can be checked */
             endpoint_txn(session->party.endpoint,
-                         endpoint_source_offset(session->party.endpoint) + 1);
+                         &(struct tunnel_txn){
+                             .xid = endpoint_source_offset(session->party.endpoint) + 1,
+                             .offset = endpoint_source_offset(session->party.endpoint),
+                         });
         break;
     }
 }

@@ -854,7 +854,8 @@ START_TEST(a_transaction_is_named_with_the_place_of_its_reply)
 {
     open_session();
     write_text(server, "earlier replies");
-    endpoint_txn(server, 4711);
+    endpoint_txn(server,
+                 &(struct tunnel_txn){.xid = 4711, .offset = endpoint_source_offset(server)});
     ck_assert_int_eq(to_client(), TUNNEL_TXN);
     ck_assert_int_eq(event, ENDPOINT_TXN);
     ck_assert_uint_eq(frame.txn.xid, 4711);

@@ -77,7 +77,12 @@ static struct tunnel_frame sample(int number)
     case 11:
         return (struct tunnel_frame){.type = TUNNEL_KEEPALIVE};
     default:
-        return (struct tunnel_frame){.type = TUNNEL_TXN, .txn = {.xid = 4711, .offset = 12}};
+        return (struct tunnel_frame){.type = TUNNEL_TXN,
+                                     .txn = {.xid = 4711,
+                                             .offset = 12,
+                                             .system = 7300000000000000001,
+                                             .timeline = 3,
+                                             .proof = "fifteen letters"}};
     }
 }
 
