@@ -243,7 +243,7 @@ static void on_open(void *owner, const struct connect_result *result)
     close_when_sent(raw);
 }
 
-static const struct websocket_events events = {
+static const struct carrier_events events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_heard = on_heard,

@@ -421,16 +421,16 @@ void v1_become_raw(struct v1 *v1, struct attachment *attachment,
                    const struct connect_result *result)
 {
     struct tunnel_shared *shared = v1->tunnel.shared;
-    struct websocket *websocket = attachment->websocket;
+    struct websocket *websocket = websocket_of(attachment->carrier);
     struct tunnel *raw = raw_adopt(shared, websocket);
 
     if (!shared->raw_told)
         log_info(NULL, "this service cannot resume sessions");
     shared->raw_told = true;
-    attachment->websocket = NULL;
+    attachment->carrier = NULL;
     v1->tunnel.events->on_replaced(v1->tunnel.owner, raw);
     v1_destroy(v1);
-    websocket->events->on_open(websocket->owner, result);
+    websocket->carrier.events->on_open(websocket->carrier.owner, result);
 }
 
 static void v1_free(struct tunnel *tunnel)

@@ -86,18 +86,17 @@ static void attachment_free(struct attachment *attachment)
 {
     if (attachment == NULL)
         return;
-    websocket_free(attachment->websocket);
+    carrier_free(attachment->carrier);
     tunnel_decoder_clear(&attachment->decoder);
     free(attachment);
 }
 
 static void close_in_order(struct attachment *attachment)
 {
-    struct websocket *websocket = attachment == NULL ? NULL : attachment->websocket;
-
-    if (websocket != NULL && websocket->open && !websocket->ended && !websocket->broken &&
-        buffer_len(&websocket->out) == 0)
-        websocket_close(websocket, FRAME_CLOSE_NORMAL, "");
+    if (attachment != NULL && attachment->carrier != NULL) {
+        carrier_close(attachment->carrier);
+        attachment->carrier = NULL;
+    }
     attachment_free(attachment);
 }
 
@@ -337,13 +336,12 @@ void v1_send(struct v1 *v1)
     struct attachment *attachment;
     struct endpoint_output output;
 
-    while ((attachment = v1->current) != NULL && !attachment->websocket->broken &&
-           buffer_len(&attachment->websocket->out) == 0 &&
+    while ((attachment = v1->current) != NULL && !carrier_is_broken(attachment->carrier) &&
+           carrier_has_room(attachment->carrier) &&
            endpoint_take(v1->endpoint, now_of(v1), attachment->number, TUNNEL_PAYLOAD_MAX, &output))
-        websocket_send(attachment->websocket, bytes_of(output.head, output.head_len),
-                       output.payload);
+        carrier_send(attachment->carrier, bytes_of(output.head, output.head_len), output.payload);
     /* What it may still have for us, the next one brings again. */
-    if (attachment != NULL && attachment->websocket->broken)
+    if (attachment != NULL && carrier_is_broken(attachment->carrier))
         lose_current(v1, "it takes no more bytes");
 }
 
@@ -357,11 +355,11 @@ static void join(struct v1 *v1, struct attachment *attachment)
     attachment_free(v1->left);
     v1->left = v1->current;
     if (v1->left != NULL)
-        websocket_stop(v1->left->websocket);
+        carrier_stop(v1->left->carrier);
     v1->coming = NULL;
     v1->current = attachment;
     attachment->number = endpoint_attach(v1->endpoint, now_of(v1));
-    tunnel_decoder_init(&attachment->decoder, TUNNEL_MESSAGES,
+    tunnel_decoder_init(&attachment->decoder, attachment->carrier->ops->framing,
                         v1->tunnel.shared->endpoint->max_frame);
     if (!v1->up_told) {
         v1->up_told = true;
@@ -419,7 +417,7 @@ static void on_open(void *owner, const struct connect_result *result)
     v1_work(v1);
 }
 
-static const struct websocket_events events = {
+static const struct carrier_events events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_heard = on_heard,
@@ -443,7 +441,8 @@ void v1_attach(struct v1 *v1)
     v1->coming = mem_new(sizeof *v1->coming);
     v1->coming->v1 = v1;
     v1->coming->began_at = v1->began_at;
-    v1->coming->websocket = websocket_open(v1->tunnel.shared, &request, &events, v1->coming);
+    v1->coming->carrier =
+        &websocket_open(v1->tunnel.shared, &request, &events, v1->coming)->carrier;
 }
 
 /* The attachment is silent. One that was up stays in use until another one is. */

@@ -10,10 +10,10 @@
 
 #define V1_NEVER INT64_MAX
 
-/* A WebSocket for one session. */
+/* A carrier for one session. */
 struct attachment {
     struct v1 *v1;
-    struct websocket *websocket;
+    struct carrier *carrier;
     struct tunnel_decoder decoder;
     uint32_t number;  /* the endpoint's; 0: it is not open yet */
     int64_t began_at; /* loop_elapsed() */

@@ -35,7 +35,7 @@ static void end(struct websocket *websocket, uint16_t code, const char *reason)
     if (websocket->ended)
         return;
     websocket_stop(websocket);
-    websocket->events->on_end(websocket->owner, code, reason);
+    websocket->carrier.events->on_end(websocket->carrier.owner, code, reason);
 }
 
 static void end_lost(struct websocket *websocket, const char *reason)
@@ -90,11 +90,11 @@ void websocket_free(struct websocket *websocket)
     loop_defer(shared->loop, &shared->sweep);
 }
 
-void websocket_hand_over(struct websocket *websocket, const struct websocket_events *events,
+void websocket_hand_over(struct websocket *websocket, const struct carrier_events *events,
                          void *owner)
 {
-    websocket->events = events;
-    websocket->owner = owner;
+    websocket->carrier.events = events;
+    websocket->carrier.owner = owner;
 }
 
 /* ---- sending -----------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ static void flush(struct websocket *websocket)
         buffer_consume(&websocket->out, count);
     }
     if (!websocket->ended)
-        websocket->events->on_room(websocket->owner);
+        websocket->carrier.events->on_room(websocket->carrier.owner);
 }
 
 /* ---- receiving ---------------------------------------------------------------------------------
@@ -231,10 +231,11 @@ static void on_frame(struct websocket *websocket, const struct frame_event *even
     switch (event->type) {
     case FRAME_EVENT_DATA:
         if (event->message == FRAME_BINARY) {
-            websocket->events->on_data(websocket->owner, event->payload, event->final);
+            websocket->carrier.events->on_data(websocket->carrier.owner, event->payload,
+                                               event->final);
             break;
         }
-        websocket->events->on_heard(websocket->owner);
+        websocket->carrier.events->on_heard(websocket->carrier.owner);
         websocket_close(websocket, FRAME_CLOSE_UNSUPPORTED, "text messages carry nothing here");
         end_lost(websocket, "it sent a text message, which no tunnel does");
         break;
@@ -244,7 +245,7 @@ static void on_frame(struct websocket *websocket, const struct frame_event *even
     case FRAME_EVENT_PONG:
         break;
     case FRAME_EVENT_CLOSE:
-        websocket->events->on_heard(websocket->owner);
+        websocket->carrier.events->on_heard(websocket->carrier.owner);
         on_close_frame(websocket, event);
         break;
     }
@@ -253,7 +254,7 @@ static void on_frame(struct websocket *websocket, const struct frame_event *even
 static void on_violation(struct websocket *websocket, const struct frame_event *event,
                          const struct error *reason)
 {
-    websocket->events->on_heard(websocket->owner);
+    websocket->carrier.events->on_heard(websocket->carrier.owner);
     websocket_close(websocket, event->code, reason->message);
     end_lost(websocket, reason->message);
 }
@@ -277,7 +278,7 @@ static void decode(struct websocket *websocket, struct bytes bytes)
             on_violation(websocket, &event, &error);
     }
     if (!websocket->ended)
-        websocket->events->on_heard(websocket->owner);
+        websocket->carrier.events->on_heard(websocket->carrier.owner);
 }
 
 static void read_socket(struct websocket *websocket)
@@ -341,6 +342,54 @@ void websocket_receive(struct websocket *websocket, bool on)
     wait_for_more(websocket);
 }
 
+/* ---- as a carrier ------------------------------------------------------------------------------
+ */
+
+static bool has_room(const struct carrier *carrier)
+{
+    return buffer_len(&((const struct websocket *)carrier)->out) == 0;
+}
+
+static bool is_broken(const struct carrier *carrier)
+{
+    return ((const struct websocket *)carrier)->broken;
+}
+
+static void send_frame(struct carrier *carrier, struct bytes head, struct bytes payload)
+{
+    websocket_send(websocket_of(carrier), head, payload);
+}
+
+static void stop_carrier(struct carrier *carrier)
+{
+    websocket_stop(websocket_of(carrier));
+}
+
+static void free_carrier(struct carrier *carrier)
+{
+    websocket_free(websocket_of(carrier));
+}
+
+static void close_carrier(struct carrier *carrier)
+{
+    struct websocket *websocket = websocket_of(carrier);
+
+    if (websocket->open && !websocket->ended && !websocket->broken &&
+        buffer_len(&websocket->out) == 0)
+        websocket_close(websocket, FRAME_CLOSE_NORMAL, "");
+    websocket_free(websocket);
+}
+
+static const struct carrier_ops carrier_ops = {
+    .framing = TUNNEL_MESSAGES,
+    .has_room = has_room,
+    .is_broken = is_broken,
+    .send = send_frame,
+    .stop = stop_carrier,
+    .close = close_carrier,
+    .free = free_carrier,
+};
+
 /* ---- opening -----------------------------------------------------------------------------------
  */
 
@@ -357,7 +406,7 @@ static void on_connected(void *owner, const struct connect_result *result)
     } else {
         websocket_stop(websocket);
     }
-    websocket->events->on_open(websocket->owner, result);
+    websocket->carrier.events->on_open(websocket->carrier.owner, result);
     if (result->rest.len > 0 && !websocket->ended)
         decode(websocket, result->rest);
     if (!websocket->ended && transport_has_pending(&websocket->transport))
@@ -367,12 +416,11 @@ static void on_connected(void *owner, const struct connect_result *result)
 
 struct websocket *websocket_open(struct tunnel_shared *shared,
                                  const struct connect_request *request,
-                                 const struct websocket_events *events, void *owner)
+                                 const struct carrier_events *events, void *owner)
 {
     struct websocket *websocket = mem_new(sizeof *websocket);
 
-    websocket->events = events;
-    websocket->owner = owner;
+    websocket->carrier = (struct carrier){.ops = &carrier_ops, .events = events, .owner = owner};
     websocket->shared = shared;
     websocket->receiving = true;
     websocket->read_again = (struct loop_task){.run = on_read_again, .owner = websocket};

@@ -6,31 +6,15 @@
 #ifndef CLIENT_WEBSOCKET_H
 #define CLIENT_WEBSOCKET_H
 
-#include "client/connect.h"
+#include "client/carrier.h"
 #include "common/buffer.h"
 #include "common/frame.h"
 
 struct tunnel_shared;
 
-/* Any of them may call anything here, also websocket_free(). */
-struct websocket_events {
-    /* It is open, or could not be opened, and is over. */
-    void (*on_open)(void *owner, const struct connect_result *result);
-    /* A piece of a binary message, in writable memory; `last`: its last one. */
-    void (*on_data)(void *owner, struct bytes piece, bool last);
-    /* Something was heard. The pieces given since the last call are about to be overwritten. */
-    void (*on_heard)(void *owner);
-    /* What was queued is written. */
-    void (*on_room)(void *owner);
-    /* Over. `code` is that of the service's Close, and `reason` its text; 0: it was lost, and
-     * `reason` says how. */
-    void (*on_end)(void *owner, uint16_t code, const char *reason);
-};
-
 /* May be read by its owner, except what is marked as private. */
 struct websocket {
-    const struct websocket_events *events;
-    void *owner;
+    struct carrier carrier; /* first; its events, and of what */
     struct tunnel_shared *shared;
     struct connecting *connecting; /* NULL once it is open or over */
     struct transport transport;
@@ -50,9 +34,14 @@ struct websocket {
 /* Starts to connect. No event comes before it returns. */
 struct websocket *websocket_open(struct tunnel_shared *shared,
                                  const struct connect_request *request,
-                                 const struct websocket_events *events, void *owner);
+                                 const struct carrier_events *events, void *owner);
+/* The one that a carrier is; only of those that websocket_open() made. */
+static inline struct websocket *websocket_of(struct carrier *carrier)
+{
+    return (struct websocket *)carrier;
+}
 /* From now on it serves somebody else. */
-void websocket_hand_over(struct websocket *websocket, const struct websocket_events *events,
+void websocket_hand_over(struct websocket *websocket, const struct carrier_events *events,
                          void *owner);
 /* No event follows; only websocket_free(). */
 void websocket_stop(struct websocket *websocket);

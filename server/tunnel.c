@@ -98,14 +98,15 @@ void tunnel_prepare(struct tunnel *tunnel)
 
 void tunnel_stop(struct tunnel *tunnel)
 {
-    struct attachment *attachment;
+    struct attachment *attachment, *next;
 
     if (tunnel == NULL)
         return;
     loop_timer_stop(&tunnel->sweep);
-    for (attachment = LIST_FIRST(&tunnel->attachments); attachment != NULL;
-         attachment = LIST_NEXT(attachment, link))
-        attachment_stop(attachment);
+    for (attachment = LIST_FIRST(&tunnel->attachments); attachment != NULL; attachment = next) {
+        next = LIST_NEXT(attachment, link);
+        attachment->ops->stop(attachment);
+    }
     while (!LIST_EMPTY(&tunnel->sessions))
         tunnel_session_free(LIST_FIRST(&tunnel->sessions));
     tunnel_peers_free(tunnel->peers);

@@ -1,5 +1,5 @@
 /* One session of the tunnel: between its endpoint, which talks to the client's over whatever
- * WebSocket there is, and its owner, to whom it is a stream like any other.
+ * attachment there is, and its owner, to whom it is a stream like any other.
  *
  * Nothing may happen to the owner inside an operation that it calls: what an operation makes
  * necessary is done a moment later, from the timer. */
@@ -292,8 +292,8 @@ static void attach(struct tunnel_session *session, struct attachment *attachment
     attachment->session = session;
     attachment->number = number;
     session->attachment = attachment;
-    websocket_stop_pings(attachment->websocket);
-    attachment_plan_move(attachment);
+    if (attachment->ops->attached != NULL)
+        attachment->ops->attached(attachment);
     metrics_count(METRICS_TUNNEL_ATTACHMENTS, 1);
 }
 

@@ -1,5 +1,5 @@
-/* The inside of the tunnel, shared by tunnel.c (all sessions), tunnel_attachment.c (one WebSocket)
- * and tunnel_session.c (one session). */
+/* The inside of the tunnel, shared by tunnel.c (all sessions), tunnel_session.c (one session),
+ * tunnel_attachment.c (what carries one for a while) and tunnel_websocket.c (a kind of those). */
 #ifndef SERVER_TUNNEL_STATE_H
 #define SERVER_TUNNEL_STATE_H
 
@@ -12,7 +12,6 @@
 #include "server/stream.h"
 #include "server/tunnel.h"
 #include "server/tunnel_peers.h"
-#include "server/websocket.h"
 
 #include <sys/queue.h>
 
@@ -40,36 +39,56 @@ int64_t tunnel_now(void);
 /* Sees to it that tombstones are removed in time. */
 void tunnel_plan_sweep(struct tunnel *tunnel);
 
-/* One WebSocket. */
+/* What one kind of attachment can do. */
+struct attachment_ops {
+    /* Whether a frame can be sent at once. */
+    bool (*has_room)(const struct attachment *attachment);
+    /* Sends a frame; of two parts, neither of which is changed. */
+    void (*send)(struct attachment *attachment, struct bytes head, struct bytes payload);
+    /* A session uses it from now on. May be NULL. */
+    void (*attached)(struct attachment *attachment);
+    /* It is over: ends once all is sent, and tells the peer why. It goes by itself, later. */
+    void (*finish)(struct attachment *attachment, enum stream_end end, const char *reason);
+    /* The server stops. */
+    void (*stop)(struct attachment *attachment);
+};
+
+/* What carries the frames of one session for a while: a WebSocket, say. Its first frame says which
+ * session that is. */
 struct attachment {
+    const struct attachment_ops *ops;
     LIST_ENTRY(attachment) link;
     struct tunnel *tunnel;
-    struct websocket *websocket;
     char peer[PEER_NAME_MAX];
     struct tunnel_decoder decoder;
-    struct loop_timer patience; /* for the first message; then see attachment_plan_move() */
+    struct loop_timer patience; /* its kind's; at first for the first frame */
     int64_t accepted_at;
     struct tunnel_session *session; /* NULL: none yet, or left */
     uint32_t number;                /* the endpoint's */
-    uint16_t move_within_s;
-    struct peer_question question; /* after a RESUME for another server's session */
-    bool waiting;                  /* no message has come */
-    bool over;                     /* what else comes is thrown away */
+    struct peer_question question;  /* after a RESUME for another server's session */
+    bool waiting;                   /* no frame has come */
+    bool over;                      /* what else comes is thrown away */
 };
 
-/* Nothing of it is of interest any more. */
-void attachment_stop(struct attachment *attachment);
-/* Sends a frame of no session, then closes. */
-void attachment_answer(struct attachment *attachment, const struct tunnel_frame *frame);
-/* The server drains: closes it if nothing was said on it. */
+/* `attachment` is zeroed; its kind has set the callback of `patience`. */
+void attachment_init(struct attachment *attachment, const struct attachment_ops *ops,
+                     struct tunnel *tunnel, enum tunnel_framing framing, const char *peer);
+/* Before its kind frees it. */
+void attachment_clear(struct attachment *attachment);
+/* Bytes came; the frames among them are obeyed. It may be over after that. */
+void attachment_decode(struct attachment *attachment, struct bytes piece, bool last);
+/* It does not wait for a first frame, or for other servers, any more. */
+void attachment_stop_waiting(struct attachment *attachment);
+/* Ends it without a session. */
+void attachment_finish(struct attachment *attachment, enum stream_end end, const char *reason);
+/* The server drains: ends it if nothing was said on it. */
 void attachment_go_away(struct attachment *attachment);
-/* Has its session told to leave it before it reaches the age at which edges cut. */
-void attachment_plan_move(struct attachment *attachment);
-/* The session does not use it any more: closes it once all is sent. */
+/* The session does not use it any more. */
 void attachment_leave(struct attachment *attachment);
-/* Whether a message can be sent at once. */
 bool attachment_has_room(const struct attachment *attachment);
 void attachment_send(struct attachment *attachment, const struct endpoint_output *output);
+/* In proxy mode Postgres's words say so to those who have logged in. */
+bool tunnel_is_full(const struct tunnel *tunnel);
 
 /* CANCEL came: the statement of the session's backend is to be cancelled. `*canceller` is made when
  * it is NULL. One is worked off at a time, so that a flood of them keeps nobody else's out; of
