@@ -4,17 +4,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include <curl/curl.h>
-#include <openssl/crypto.h>
-
 #include "client/options.h"
 #include "client/serve.h"
+#include "client/version.h"
 #include "common/log.h"
 #include "common/memory.h"
 
 static const struct client_command commands[] = {
-    {"forward", "listen and forward until stopped (also without a command)", &forward_option_table,
-     serve_run},
+    {"forward", serve_run},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
@@ -27,31 +24,10 @@ static const struct client_command *find_command(const char *name)
     return NULL;
 }
 
-static int print_help(const struct client_command *command)
+/* The same command in the option table. */
+static const struct option_table *table_of(const struct client_command *command)
 {
-    options_print_help(command->table, stdout);
-    if (command == &commands[0]) {
-        printf("\nCommands (electric-tunnel COMMAND --help tells more):\n");
-        for (size_t i = 0; i < COMMAND_COUNT; i++)
-            printf("  %-9s %s\n", commands[i].name, commands[i].help);
-    }
-    printf("\nProxies are taken from https_proxy, http_proxy, all_proxy and no_proxy.\n"
-           "Exit codes: 2 usage, 69 service unreachable, 73 cannot listen, 77 not authorised,\n"
-           "130 SIGINT, 143 SIGTERM.\n");
-    return 0;
-}
-
-static int print_version(void)
-{
-    printf("electric-tunnel %s\n%s\n%s\n", ELECTRIC_VERSION, curl_version(),
-           OpenSSL_version(OPENSSL_VERSION));
-    return 0;
-}
-
-static int print_markdown(void)
-{
-    options_print_markdown(&client_option_table, stdout);
-    return 0;
+    return client_option_table.commands[command - commands].table;
 }
 
 static int refuse_command(const char *name)
@@ -97,7 +73,7 @@ static int run(const struct client_command *command, int argc, char **argv)
     char *problems = NULL;
     int code;
 
-    if (client_settings_read(command->table, argc, argv, &settings, &problems) == STATUS_OK) {
+    if (client_settings_read(table_of(command), argc, argv, &settings, &problems) == STATUS_OK) {
         set_up_log(&settings);
         raise_file_limit();
         code = command->run(&settings);
@@ -122,11 +98,15 @@ int main(int argc, char **argv)
         argc--;
         argv++;
     }
-    if (options_wants(command->table, argc, argv, "help"))
-        return print_help(command);
-    if (options_wants(command->table, argc, argv, "version"))
-        return print_version();
-    if (options_wants(command->table, argc, argv, "options-markdown"))
-        return print_markdown();
+    if (options_wants(table_of(command), argc, argv, "help")) {
+        options_print_help(table_of(command), stdout);
+        return 0;
+    }
+    if (options_wants(table_of(command), argc, argv, "version")) {
+        client_print_version(stdout);
+        return 0;
+    }
+    if (options_describe(&client_option_table, argc, argv, stdout))
+        return 0;
     return run(command, argc, argv);
 }

@@ -41,7 +41,8 @@ static bool check_token(const char *value, struct error *error)
 }
 
 static const struct option_spec rows[] = {
-    {.flag = "service",
+    {.heading = "Where to",
+     .flag = "service",
      .letter = 's',
      .variable = "ELECTRIC_SERVICE",
      .fallback = "ELECTRIC_URL",
@@ -52,7 +53,8 @@ static const struct option_spec rows[] = {
      .value_name = "URL",
      .help = "where the service is: http, https, ws or wss; user:password@ in it is sent as Basic "
              "authorization"},
-    {.flag = "local-port",
+    {.heading = "Where from",
+     .flag = "local-port",
      .type = OPTION_PORT,
      .preset = "65432",
      .offset = FIELD(local_port),
@@ -65,7 +67,8 @@ static const struct option_spec rows[] = {
      .commands = FOR_FORWARD,
      .help = "listen on this address, or make a unix socket in this directory; default: 127.0.0.1 "
              "and ::1"},
-    {.flag = "token-file",
+    {.heading = "Who we are and whom we trust",
+     .flag = "token-file",
      .variable = "ELECTRIC_TUNNEL_TOKEN",
      .type = OPTION_SECRET,
      .offset = FIELD(token),
@@ -86,7 +89,8 @@ static const struct option_spec rows[] = {
      .offset = FIELD(key),
      .value_name = "FILE",
      .help = "its private key (PEM), unless it is in the file of the certificate"},
-    {.flag = "protocol",
+    {.heading = "The tunnel",
+     .flag = "protocol",
      .type = OPTION_CHOICE,
      .preset = "raw",
      .offset = FIELD(protocol),
@@ -104,7 +108,8 @@ static const struct option_spec rows[] = {
      .preset = "10s",
      .offset = FIELD(connect_timeout),
      .help = "how long each step of connecting to the service may take"},
-    {.flag = "ready-fd",
+    {.heading = "What it says",
+     .flag = "ready-fd",
      .type = OPTION_COUNT,
      .offset = FIELD(ready_fd),
      .max = 1 << 20,
@@ -141,18 +146,44 @@ static const struct option_spec rows[] = {
     {.flag = NULL},
 };
 
-/* In the order of their bits. */
-static const char *const command_names[] = {"forward", NULL};
+/* In the order of their bits, and of client/main.c. */
+static const struct option_command commands[] = {
+    {.name = "forward",
+     .help = "listen and forward until stopped (also without a command)",
+     .table = &forward_option_table},
+    {.name = NULL},
+};
+
+static const struct option_note notes[] = {
+    {"Variables of others", "https_proxy",
+     "proxy for https and wss services, http:// or socks5h://; else HTTPS_PROXY, all_proxy, "
+     "ALL_PROXY"},
+    {NULL, "http_proxy", "proxy for http and ws services; else all_proxy, ALL_PROXY"},
+    {NULL, "no_proxy", "hosts to be reached without a proxy, comma-separated; else NO_PROXY"},
+    {NULL, "SSL_CERT_FILE", "authorities to trust instead of the system's (PEM)"},
+    {"Exit status", "2", "wrong options"},
+    {NULL, "69", "the service could not be reached"},
+    {NULL, "73", "cannot listen"},
+    {NULL, "77", "not authorised"},
+    {NULL, "130, 143", "ended by SIGINT, by SIGTERM"},
+    {NULL, NULL, NULL},
+};
 
 const struct option_table client_option_table = {
     .program = "electric-tunnel",
+    .section = 1,
+    .summary = "Postgres through networks that only speak HTTP",
+    .description = "Brings Postgres behind electric-proxy to this machine, through networks that "
+                   "only speak HTTP, over one WebSocket a connection.",
+    .see_also = "psql(1), electric-proxy(8)",
     .rows = rows,
-    .command_names = command_names,
+    .commands = commands,
+    .notes = notes,
 };
 
 const struct option_table forward_option_table = {
     .program = "electric-tunnel",
-    .synopsis = "  electric-tunnel [--service URL] [--local-port PORT]",
+    .synopsis = "  electric-tunnel [--service URL] [--local-port PORT]\n",
     .description = "Forwards a local port to Postgres behind electric-proxy, through networks that "
                    "only speak HTTP. Connect any Postgres tool to the local port.",
     .examples =
@@ -162,10 +193,11 @@ const struct option_table forward_option_table = {
         "  https_proxy=http://proxy.example.com:3128 electric-tunnel -s https://app.example.com\n"
         "  electric-tunnel -s https://app.example.com --local-port 0 --output json\n"
         "  electric-tunnel -s https://app.example.com --listen /tmp\n"
-        "  psql -h /tmp -p 65432 -U postgres",
+        "  psql -h /tmp -p 65432 -U postgres\n",
     .rows = rows,
     .command = FOR_FORWARD,
-    .command_names = command_names,
+    .commands = commands,
+    .notes = notes,
 };
 
 /* ---- what the table cannot check ---------------------------------------------------------------

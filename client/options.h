@@ -44,11 +44,9 @@ enum {
 extern const struct option_table client_option_table;
 extern const struct option_table forward_option_table;
 
-/* What a command is, by its first word; the first one is also meant when there is no word. */
+/* What a command does; how it reads stands in the option table, in the same order. */
 struct client_command {
     const char *name;
-    const char *help;
-    const struct option_table *table;
     int (*run)(const struct client_settings *settings);
 };
 

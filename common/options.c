@@ -263,11 +263,11 @@ static const char *other_command(const struct option_table *table, const char *f
 
     all.command = 0;
     row = find_flag(&all, bytes_of_string(flag));
-    if (row == NULL || table->command_names == NULL)
+    if (row == NULL || table->commands == NULL)
         return NULL;
-    for (size_t i = 0; table->command_names[i] != NULL; i++)
+    for (size_t i = 0; table->commands[i].name != NULL; i++)
         if ((row->commands & (1u << i)) != 0)
-            return table->command_names[i];
+            return table->commands[i].name;
     return NULL;
 }
 

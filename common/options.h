@@ -25,6 +25,7 @@ enum option_type {
 };
 
 struct option_spec {
+    const char *heading;  /* begins a group of rows in the help; NULL: in the group before */
     const char *flag;     /* "http-port", without dashes; NULL: no flag */
     char letter;          /* 's' for -s; 0: none */
     const char *variable; /* NULL: no environment variable */
@@ -43,18 +44,38 @@ struct option_spec {
     unsigned commands; /* in a program of several commands: bits of those that have it; 0: all */
 };
 
-/* A program's options and how its help reads. */
+/* A word in front of the options that says what to do. */
+struct option_command {
+    const char *name;
+    const char *help;                 /* as a row's */
+    const struct option_table *table; /* how its own help reads, or NULL */
+    bool runs_another;                /* a command line of its own follows behind "--" */
+};
+
+/* Something to know beside the options: an exit status, a variable of others, a file. */
+struct option_note {
+    const char *heading; /* "Exit status"; NULL: as the note before */
+    const char *name;
+    const char *text;
+};
+
+/* A program's options and how its help and its manual page read. */
 struct option_table {
     const char *program;
-    const char *synopsis;           /* lines under "Usage:" */
-    const char *description;        /* a paragraph */
-    const char *examples;           /* lines under "Examples:" */
-    const struct option_spec *rows; /* ends with an all-zero row */
+    unsigned section;                /* of the manual */
+    const char *summary;             /* what it is, in a few words, for the manual */
+    const char *synopsis;            /* lines under "Usage:" */
+    const char *description;         /* a paragraph */
+    const char *examples;            /* lines under "Examples:" */
+    const char *see_also;            /* manual pages: "psql(1), systemd(1)"; or NULL */
+    const struct option_note *notes; /* ends with an all-zero one; NULL: there are none */
+    const struct option_spec *rows;  /* ends with an all-zero row */
     /* The bit of the command that is meant: other commands' rows are as if they were not there.
      * 0: all rows count. */
     unsigned command;
-    /* By bit, NULL-terminated; NULL in a program without commands. */
-    const char *const *command_names;
+    /* By bit, ending with an all-zero one; the first is meant when none is given. NULL in a program
+     * without commands. */
+    const struct option_command *commands;
 };
 
 /* Fills `settings` (zeroed by the caller). All problems are collected, one line each, in `problems`
@@ -77,5 +98,13 @@ const char *options_source(const struct option_table *table, const char *flag_or
 void options_print_help(const struct option_table *table, FILE *out);
 /* A Markdown table of the rows, which the README holds and a test compares. */
 void options_print_markdown(const struct option_table *table, FILE *out);
+/* A manual page, in man(7); with the synopses and examples of all commands. */
+void options_print_man(const struct option_table *table, FILE *out);
+/* A completion script for "bash", "zsh" or "fish"; false for any other shell. */
+bool options_print_completion(const struct option_table *table, const char *shell, FILE *out);
+
+/* Serves what the build asks of a program: --options-markdown, --options-man and --completion SHELL
+ * as the only arguments. Whether it was one of them. */
+bool options_describe(const struct option_table *table, int argc, char **argv, FILE *out);
 
 #endif

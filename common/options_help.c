@@ -1,57 +1,19 @@
 /* What an option table says to people: --help and the README's table. */
 #include "common/options.h"
 
-#include "common/memory.h"
-#include "common/option_rows.h"
-
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_COLUMN = 2, HELP_COLUMN = 30, LINE_WIDTH = 80 };
+#include "common/memory.h"
+#include "common/option_rows.h"
+#include "common/options_text.h"
 
-/* "text|json"; owned by the caller. */
-static char *join_choices(const struct option_spec *row)
-{
-    char *joined = mem_copy_string(row->choices[0]);
-
-    for (size_t i = 1; row->choices[i] != NULL; i++) {
-        char *longer = mem_format("%s|%s", joined, row->choices[i]);
-        free(joined);
-        joined = longer;
-    }
-    return joined;
-}
-
-/* Owned by the caller; NULL for a flag without a value. */
-static char *value_name(const struct option_spec *row)
-{
-    if (row->value_name != NULL)
-        return mem_copy_string(row->value_name);
-    switch (row->type) {
-    case OPTION_STRING:
-        return mem_copy_string("TEXT");
-    case OPTION_SECRET:
-        return mem_copy_string("FILE");
-    case OPTION_BOOL:
-        return NULL;
-    case OPTION_COUNT:
-        return mem_copy_string("N");
-    case OPTION_PORT:
-        return mem_copy_string("PORT");
-    case OPTION_SECONDS:
-        return mem_copy_string("DURATION");
-    case OPTION_SIZE:
-        return mem_copy_string("SIZE");
-    case OPTION_CHOICE:
-        return join_choices(row);
-    }
-    return NULL;
-}
+enum { NAME_COLUMN = 2, HELP_COLUMN = 30, NOTE_COLUMN = 14, LINE_WIDTH = 80 };
 
 /* "-s, --service URL", or the variable of a row without a flag; owned by the caller. */
 static char *left_column(const struct option_spec *row)
 {
-    char *value = value_name(row);
+    char *value = option_value_name(row);
     char *text;
 
     if (row->flag == NULL)
@@ -64,47 +26,15 @@ static char *left_column(const struct option_spec *row)
     return text;
 }
 
-/* That a switch is off until it is given goes without saying. */
-static bool is_plain_switch(const struct option_spec *row)
-{
-    return row->type == OPTION_BOOL && row->preset != NULL && strcmp(row->preset, "false") == 0;
-}
-
 /* "help [VARIABLE; default: x]"; owned by the caller. */
 static char *right_column(const struct option_spec *row)
 {
-    char *notes = NULL;
-    size_t size;
-    FILE *out = open_memstream(&notes, &size);
+    char *remarks = option_remarks(row);
+    char *text =
+        *remarks == '\0' ? mem_copy_string(row->help) : mem_format("%s [%s]", row->help, remarks);
 
-    if (out == NULL)
-        abort();
-    fputs(row->help, out);
-    const char *separator = " [";
-    if (row->flag != NULL && row->variable != NULL) {
-        fprintf(out, "%s%s", separator, row->variable);
-        separator = "; ";
-    }
-    if (row->fallback != NULL) {
-        fprintf(out, "%selse %s", separator, row->fallback);
-        separator = "; ";
-    }
-    if (row->type == OPTION_SECRET && row->variable != NULL) {
-        fprintf(out, "%sor a file named by %s_FILE", separator, row->variable);
-        separator = "; ";
-    }
-    if (row->preset != NULL && row->type != OPTION_SECRET && !is_plain_switch(row)) {
-        fprintf(out, "%sdefault: %s", separator, row->preset);
-        separator = "; ";
-    } else if (row->required) {
-        fprintf(out, "%srequired", separator);
-        separator = "; ";
-    }
-    if (strcmp(separator, "; ") == 0)
-        fputc(']', out);
-    if (fclose(out) != 0)
-        abort();
-    return notes;
+    free(remarks);
+    return text;
 }
 
 /* Prints the words with all lines beginning at `indent`; the first is there already. */
@@ -128,39 +58,89 @@ static void print_wrapped(const char *text, size_t indent, FILE *out)
     fputc('\n', out);
 }
 
-static void print_entry(const char *left, const char *right, FILE *out)
+/* Two columns; the right one begins at `indent`. */
+static void print_entry(const char *left, const char *right, size_t indent, FILE *out)
 {
     size_t column = NAME_COLUMN + strlen(left);
 
     fprintf(out, "%*s%s", NAME_COLUMN, "", left);
-    if (column + 2 > HELP_COLUMN)
-        fprintf(out, "\n%*s", HELP_COLUMN, "");
+    if (column + 2 > indent)
+        fprintf(out, "\n%*s", (int)indent, "");
     else
-        fprintf(out, "%*s", (int)(HELP_COLUMN - column), "");
-    print_wrapped(right, HELP_COLUMN, out);
+        fprintf(out, "%*s", (int)(indent - column), "");
+    print_wrapped(right, indent, out);
 }
 
-static void print_rows(const struct option_table *table, bool with_flag, FILE *out)
+static void print_row(const struct option_spec *row, FILE *out)
 {
+    char *left = left_column(row);
+    char *right = right_column(row);
+
+    print_entry(left, right, HELP_COLUMN, out);
+    free(left);
+    free(right);
+}
+
+static void print_flags(const struct option_table *table, FILE *out)
+{
+    const char *heading = "Options";
+    const char *printed = NULL;
+
     for (const struct option_spec *row = option_first(table); row != NULL;
          row = option_next(table, row)) {
-        if ((row->flag != NULL) != with_flag)
+        if (row->heading != NULL)
+            heading = row->heading;
+        if (row->flag == NULL)
             continue;
-        char *left = left_column(row);
-        char *right = right_column(row);
-        print_entry(left, right, out);
-        free(left);
-        free(right);
+        if (heading != printed)
+            fprintf(out, "\n%s:\n", heading);
+        printed = heading;
+        print_row(row, out);
+    }
+    fputs("\nMore:\n", out);
+    print_entry("-h, --help", "print this and exit", HELP_COLUMN, out);
+    print_entry("-V, --version", "print the version, and those of libraries, and exit", HELP_COLUMN,
+                out);
+}
+
+static void print_variables(const struct option_table *table, FILE *out)
+{
+    bool begun = false;
+
+    for (const struct option_spec *row = option_first(table); row != NULL;
+         row = option_next(table, row)) {
+        if (row->flag != NULL)
+            continue;
+        if (!begun)
+            fputs("\nEnvironment variables without an option:\n", out);
+        begun = true;
+        print_row(row, out);
     }
 }
 
-static bool has_variable_only(const struct option_table *table)
+static void print_commands(const struct option_table *table, FILE *out)
 {
-    for (const struct option_spec *row = option_first(table); row != NULL;
-         row = option_next(table, row))
-        if (row->flag == NULL)
-            return true;
-    return false;
+    const struct option_command *command = table->commands;
+
+    /* The other commands are of interest where none was given, which means the first. */
+    if (command == NULL || table->command > 1)
+        return;
+    fputs("\nCommands:\n", out);
+    for (; command->name != NULL; command++)
+        print_entry(command->name, command->help, NOTE_COLUMN, out);
+    if (table->commands[0].table != NULL)
+        fprintf(out, "\n%s COMMAND --help tells more.\n", table->program);
+}
+
+static void print_notes(const struct option_table *table, FILE *out)
+{
+    const struct option_note *note = table->notes;
+
+    for (; note != NULL && note->name != NULL; note++) {
+        if (note->heading != NULL)
+            fprintf(out, "\n%s:\n", note->heading);
+        print_entry(note->name, note->text, NOTE_COLUMN, out);
+    }
 }
 
 static bool ends_line(const char *text)
@@ -184,29 +164,23 @@ void options_print_help(const struct option_table *table, FILE *out)
         fputc('\n', out);
         print_wrapped(table->description, 0, out);
     }
-    fputs("\nOptions:\n", out);
-    print_rows(table, true, out);
-    print_entry("-h, --help", "print this and exit", out);
-    print_entry("-V, --version", "print the version and exit", out);
-    if (has_variable_only(table)) {
-        fputs("\nEnvironment variables without an option:\n", out);
-        print_rows(table, false, out);
-    }
+    print_commands(table, out);
     print_block("\nExamples:", table->examples, out);
+    print_flags(table, out);
+    print_variables(table, out);
+    print_notes(table, out);
 }
 
 static void print_escaped(const char *text, FILE *out)
 {
-    for (; *text != '\0'; text++) {
-        if (*text == '|')
-            fputc('\\', out);
-        fputc(*text, out);
-    }
+    static const char *const replacements[] = {"\\|"};
+
+    option_put_replaced(text, "|", replacements, out);
 }
 
 static void print_cell_names(const struct option_spec *row, FILE *out)
 {
-    char *value = value_name(row);
+    char *value = option_value_name(row);
 
     fputs("| ", out);
     if (row->flag != NULL) {
@@ -230,20 +204,18 @@ static void print_cell_names(const struct option_spec *row, FILE *out)
 }
 
 /* "`exec`, `check`: " in front of what only they have. */
-static void print_commands(const struct option_table *table, const struct option_spec *row,
-                           FILE *out)
+static void print_cell_commands(const struct option_table *table, const struct option_spec *row,
+                                FILE *out)
 {
-    const char *separator = "";
+    static const char *const replacements[] = {"`, `", ""};
+    char *names = option_command_names(table, row);
 
-    if (row->commands == 0 || table->command_names == NULL)
-        return;
-    for (size_t i = 0; table->command_names[i] != NULL; i++) {
-        if ((row->commands & (1u << i)) == 0)
-            continue;
-        fprintf(out, "%s`%s`", separator, table->command_names[i]);
-        separator = ", ";
+    if (names != NULL) {
+        fputc('`', out);
+        option_put_replaced(names, ", ", replacements, out);
+        fputs("`: ", out);
     }
-    fputs(": ", out);
+    free(names);
 }
 
 void options_print_markdown(const struct option_table *table, FILE *out)
@@ -258,7 +230,7 @@ void options_print_markdown(const struct option_table *table, FILE *out)
         else if (row->preset != NULL && row->type != OPTION_SECRET)
             fprintf(out, "`%s`", row->preset);
         fputs(" | ", out);
-        print_commands(table, row, out);
+        print_cell_commands(table, row, out);
         print_escaped(row->help, out);
         fputs(" |\n", out);
     }

@@ -8,6 +8,7 @@
 #include "server/drop_introspection.h"
 #include "server/options.h"
 #include "server/server.h"
+#include "server/version.h"
 
 static int refuse(char *problems)
 {
@@ -31,13 +32,11 @@ int main(int argc, char **argv)
         return 0;
     }
     if (options_wants(&server_option_table, argc, argv, "version")) {
-        puts("electric-proxy " ELECTRIC_VERSION);
+        server_print_version(stdout);
         return 0;
     }
-    if (options_wants(&server_option_table, argc, argv, "options-markdown")) {
-        options_print_markdown(&server_option_table, stdout);
+    if (options_describe(&server_option_table, argc, argv, stdout))
         return 0;
-    }
     if (server_settings_read(argc, argv, &settings, &problems) != STATUS_OK) {
         server_settings_clear(&settings);
         return refuse(problems);

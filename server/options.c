@@ -88,7 +88,8 @@ static bool check_relay(const char *value, struct error *error)
 }
 
 static const struct option_spec rows[] = {
-    {.variable = "DATABASE_URL",
+    {.heading = "Postgres",
+     .variable = "DATABASE_URL",
      .type = OPTION_SECRET,
      .offset = FIELD(database_url),
      .check = check_database_url,
@@ -130,7 +131,8 @@ static const struct option_spec rows[] = {
      .offset = FIELD(health_interval_ms),
      .help = "time between two looks for changes that were made beside the proxy; off looks only "
              "at the start"},
-    {.variable = "PG_PROXY_PASSWORD",
+    {.heading = "Who may come in",
+     .variable = "PG_PROXY_PASSWORD",
      .type = OPTION_SECRET,
      .offset = FIELD(password),
      .help = "password that migration tools log in with; required unless relaying"},
@@ -141,7 +143,8 @@ static const struct option_spec rows[] = {
      .offset = FIELD(password_method),
      .choices = password_methods,
      .help = "how clients prove the password; md5 only for clients that know nothing better"},
-    {.flag = "http-port",
+    {.heading = "Where it listens",
+     .flag = "http-port",
      .variable = "HTTP_PORT",
      .fallback = "PORT",
      .type = OPTION_PORT,
@@ -168,7 +171,8 @@ static const struct option_spec rows[] = {
      .preset = "true",
      .offset = FIELD(listen_ipv6),
      .help = "listen on IPv6 too"},
-    {.variable = "ELECTRIC_TUNNEL_TOKEN",
+    {.heading = "The tunnel and the API",
+     .variable = "ELECTRIC_TUNNEL_TOKEN",
      .type = OPTION_SECRET,
      .offset = FIELD(tunnel_token),
      .help = "when set, the tunnel needs it as Authorization: Bearer"},
@@ -191,7 +195,8 @@ static const struct option_spec rows[] = {
      .offset = FIELD(api_token),
      .help =
          "when set, Authorization: Bearer with it opens /api and /metrics, beside the password"},
-    {.flag = "relay",
+    {.heading = "Relay",
+     .flag = "relay",
      .variable = "RELAY",
      .type = OPTION_STRING,
      .offset = FIELD(relay),
@@ -203,7 +208,8 @@ static const struct option_spec rows[] = {
      .preset = "false",
      .offset = FIELD(relay_without_auth),
      .help = "relay for anyone who reaches the port, without ELECTRIC_TUNNEL_TOKEN"},
-    {.flag = "max-sessions",
+    {.heading = "Limits",
+     .flag = "max-sessions",
      .variable = "MAX_SESSIONS",
      .type = OPTION_COUNT,
      .preset = "500",
@@ -264,7 +270,8 @@ static const struct option_spec rows[] = {
      .preset = "30s",
      .offset = FIELD(drain_timeout_ms),
      .help = "time that sessions have to finish after SIGTERM"},
-    {.flag = "log-level",
+    {.heading = "Log",
+     .flag = "log-level",
      .variable = "LOG_LEVEL",
      .type = OPTION_CHOICE,
      .preset = "info",
@@ -281,14 +288,33 @@ static const struct option_spec rows[] = {
     {0},
 };
 
+static const struct option_command commands[] = {
+    {.name = "drop-introspection",
+     .help = "remove the database that tools are shown which introspect as user prisma, and exit"},
+    {.name = NULL},
+};
+
+static const struct option_note notes[] = {
+    {"Signals", "SIGTERM",
+     "new sessions are refused, running ones have the drain timeout to finish"},
+    {"Exit status", "0", "ended by SIGTERM or SIGINT"},
+    {NULL, "1", "something failed while it ran"},
+    {NULL, "2", "wrong settings, all of which are named; or the database cannot be used"},
+    {NULL, NULL, NULL},
+};
+
 const struct option_table server_option_table = {
     .program = "electric-proxy",
+    .section = 8,
+    .summary = "Postgres migrations through a WebSocket or a TCP port",
     .synopsis = "  electric-proxy\n"
                 "  electric-proxy --relay HOST:PORT\n"
                 "  electric-proxy drop-introspection\n",
+    .see_also = "electric-tunnel(1), postgres(1)",
+    .commands = commands,
+    .notes = notes,
     .description = "The migrations proxy: Postgres migrations through a WebSocket or a TCP port, "
-                   "with the ELECTRIC statements. drop-introspection removes the database that "
-                   "tools are shown which introspect as user prisma.",
+                   "with the ELECTRIC statements.",
     .examples = "  DATABASE_URL=postgresql://me@db/app PG_PROXY_PASSWORD=… electric-proxy\n"
                 "  ELECTRIC_TUNNEL_TOKEN=… electric-proxy --relay 127.0.0.1:5432\n",
     .rows = rows,

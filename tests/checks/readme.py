@@ -36,11 +36,16 @@ def printed_table(program):
     return said_by(os.environ[PROGRAMS[program]], "--options-markdown")
 
 
+def commands_of(path):
+    """What stands under Commands in the help."""
+    block = re.search(r"^Commands:\n((?:  .*\n)+)", said_by(path, "--help"), re.MULTILINE)
+    return re.findall(r"^  (\S+)", block.group(1), re.MULTILINE) if block else []
+
+
 def help_of_all_commands(path):
-    """--help, and that of each command it lists."""
+    """--help, and that of each command that has its own."""
     text = said_by(path, "--help")
-    commands = re.search(r"^Commands.*?:\n((?:  \S.*\n)+)", text, re.MULTILINE)
-    names = re.findall(r"^  (\S+)", commands.group(1), re.MULTILINE) if commands else []
+    names = commands_of(path) if " COMMAND --help tells more" in text else []
     return text + "".join(said_by(path, name, "--help") for name in names)
 
 

@@ -1,5 +1,6 @@
-/* common/options.c and options_help.c */
+/* common/options.c and all that is written from its tables */
 #include "common/options.h"
+#include "common/memory.h"
 #include "tests/support/suite.h"
 
 #include <stdlib.h>
@@ -514,7 +515,11 @@ START_TEST(markdown_has_one_line_a_row)
 END_TEST
 
 /* Two commands; both have a port, each with a default of its own. */
-static const char *const command_names[] = {"serve", "once", NULL};
+static const struct option_command commands[] = {
+    {.name = "serve", .help = "serves on"},
+    {.name = "once", .help = "serves | once", .runs_another = true},
+    {.name = NULL},
+};
 
 static const struct option_spec command_rows[] = {
     {.flag = "service", .type = OPTION_STRING, FIELD(service), .help = "service to connect to"},
@@ -541,11 +546,11 @@ static const struct option_spec command_rows[] = {
 };
 
 static const struct option_table serve_table = {
-    .program = "test", .rows = command_rows, .command = 1, .command_names = command_names};
+    .program = "test", .rows = command_rows, .command = 1, .commands = commands};
 static const struct option_table once_table = {
-    .program = "test", .rows = command_rows, .command = 2, .command_names = command_names};
+    .program = "test", .rows = command_rows, .command = 2, .commands = commands};
 static const struct option_table all_table = {
-    .program = "test", .rows = command_rows, .command_names = command_names};
+    .program = "test", .rows = command_rows, .commands = commands};
 
 START_TEST(a_command_has_its_own_rows)
 {
@@ -589,6 +594,78 @@ START_TEST(help_is_a_command_s_own_and_markdown_has_all)
 }
 END_TEST
 
+/* Texts hold what roff and shells take for their own. */
+static const struct option_spec special_rows[] = {
+    {.flag = "all", .type = OPTION_BOOL, .help = "don't [stop]: go on\\"},
+    {.flag = "keep", .type = OPTION_STRING, .value_name = "FILE", .commands = 1, .help = ".x"},
+    {.flag = "form", .type = OPTION_CHOICE, .choices = formats, .commands = 2, .help = "y"},
+    {0},
+};
+
+static const struct option_table special_table = {
+    .program = "a-test",
+    .section = 1,
+    .summary = "a summary",
+    .synopsis = "  a-test 'x'\n",
+    .description = "'quoted' text.",
+    .rows = special_rows,
+    .commands = commands,
+};
+
+/* Owned by the caller; NULL when it is none of those arguments. */
+static char *described(const char *first, const char *second)
+{
+    char *arguments[] = {mem_copy_string("a-test"), mem_copy_string(first),
+                         second == NULL ? NULL : mem_copy_string(second), NULL};
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    bool done = options_describe(&special_table, second == NULL ? 2 : 3, arguments, out);
+
+    fclose(out);
+    ck_assert_int_eq(done, size > 0);
+    for (size_t i = 0; i < 3; i++)
+        free(arguments[i]);
+    if (done)
+        return text;
+    free(text);
+    return NULL;
+}
+
+START_TEST(a_manual_page_escapes_what_roff_takes_for_its_own)
+{
+    char *text = described("--options-man", NULL);
+
+    ck_assert_ptr_nonnull(strstr(text, "\n\\(aqquoted\\(aq text.\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\ndon\\(aqt [stop]: go on\\e\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\n\\fB\\-\\-keep\\fR \\fIFILE\\fR\nserve: \\&.x\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\na\\-test \\(aqx\\(aq\n"));
+    free(text);
+}
+END_TEST
+
+START_TEST(completions_offer_a_command_its_own_options)
+{
+    char *bash = described("--completion", "bash");
+    char *zsh = described("--completion", "zsh");
+    char *fish = described("--completion", "fish");
+
+    ck_assert_ptr_nonnull(strstr(bash, "serve) words='--all --keep --help --version' ;;"));
+    ck_assert_ptr_nonnull(strstr(bash, "once) words='--all --form --help --version' ;;"));
+    ck_assert_ptr_nonnull(strstr(bash, "*) words='--all --keep --help --version' ;;"));
+    ck_assert_ptr_nonnull(strstr(zsh, "'--all[don'\\''t \\[stop\\]\\: go on\\\\]'"));
+    ck_assert_ptr_nonnull(strstr(zsh, "'--form=[y]:form:(text json)'"));
+    ck_assert_ptr_nonnull(strstr(fish, "-n '__fish_seen_subcommand_from once' -l form -x"));
+    ck_assert_ptr_nonnull(strstr(fish, "or not __fish_seen_subcommand_from serve once' -l keep"));
+    ck_assert_ptr_nonnull(strstr(fish, "-d 'don\\'t [stop]: go on\\\\'"));
+    ck_assert_ptr_null(described("--completion", "tcsh"));
+    ck_assert_ptr_null(described("--all", NULL));
+    free(bash);
+    free(zsh);
+    free(fish);
+}
+END_TEST
+
 SUITE("options", TEST(defaults_apply_when_nothing_is_given),
       TEST(a_flag_comes_before_the_environment_and_that_before_the_default),
       TEST(the_second_variable_is_asked_when_the_first_is_unset_or_empty),
@@ -602,4 +679,6 @@ SUITE("options", TEST(defaults_apply_when_nothing_is_given),
       TEST(help_and_version_are_seen_before_values_are_judged), TEST(help_tells_of_every_row),
       TEST(markdown_has_one_line_a_row), TEST(a_command_has_its_own_rows),
       TEST(another_command_s_option_is_said_to_be_its),
-      TEST(help_is_a_command_s_own_and_markdown_has_all))
+      TEST(help_is_a_command_s_own_and_markdown_has_all),
+      TEST(a_manual_page_escapes_what_roff_takes_for_its_own),
+      TEST(completions_offer_a_command_its_own_options))
