@@ -572,6 +572,13 @@ static enum doubt doubt(void *owner)
     return pgstart_doubt(&forward->start);
 }
 
+static bool is_established(void *owner)
+{
+    const struct forward *forward = owner;
+
+    return pgstart_is_over(&forward->start);
+}
+
 static const struct tunnel_events events = {
     .on_up = on_up,
     .on_data = on_data,
@@ -579,6 +586,7 @@ static const struct tunnel_events events = {
     .on_end = on_end,
     .on_replaced = on_replaced,
     .doubt = doubt,
+    .is_established = is_established,
 };
 
 static void on_replaced(void *owner, struct tunnel *replacement)

@@ -290,8 +290,11 @@ void loop_run(struct loop *loop)
     while (!loop->stopped) {
         int count = epoll_wait(loop->epoll, loop->events, EVENTS_A_TURN, until_next_timer(loop));
 
+        /* It was stopped and continues: what has come meanwhile goes before timers. */
+        if (count < 0)
+            continue;
         read_clocks(loop);
-        loop->event_count = count < 0 ? 0 : count;
+        loop->event_count = count;
         loop->event_next = 0;
         while (loop->event_next < loop->event_count && !loop->stopped) {
             struct epoll_event *event = &loop->events[loop->event_next++];

@@ -151,6 +151,11 @@ enum doubt pgstart_doubt(const struct pgstart *start)
     return start->transaction == 'I' ? DOUBT_IDLE : DOUBT_IN_TRANSACTION;
 }
 
+bool pgstart_is_over(const struct pgstart *start)
+{
+    return start->kind == PGSTART_OTHER || start->transaction != 0;
+}
+
 bool pgstart_read_cancel(struct bytes packet, struct tunnel_cancel *cancel)
 {
     uint32_t length;

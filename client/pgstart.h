@@ -70,6 +70,8 @@ enum pgstart_place {
 enum pgstart_place pgstart_place(const struct pgstart *start);
 
 enum doubt pgstart_doubt(const struct pgstart *start);
+/* Whether the start-up is behind it, as far as there is one. */
+bool pgstart_is_over(const struct pgstart *start);
 
 /* The fields of a CancelRequest (borrowed); false unless it is one, and complete. */
 bool pgstart_read_cancel(struct bytes packet, struct tunnel_cancel *cancel);

@@ -52,6 +52,8 @@ struct tunnel_events {
     void (*on_replaced)(void *owner, struct tunnel *replacement);
     /* A question: how much may have happened that the local side does not know of? */
     enum doubt (*doubt)(void *owner);
+    /* Another: is it past the start-up, authentication included? */
+    bool (*is_established)(void *owner);
 };
 
 /* One kind of tunnel. */

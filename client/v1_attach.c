@@ -26,10 +26,23 @@ static const char *service_of(const struct v1 *v1)
 /* ---- the next attempt --------------------------------------------------------------------------
  */
 
+/* The service keeps a session for longer once it is past authentication. */
+static int64_t hopeless_at(struct v1 *v1)
+{
+    if (v1->orphan || v1->tunnel.events->is_established(v1->tunnel.owner))
+        endpoint_established(v1->endpoint);
+    return endpoint_hopeless_at(v1->endpoint);
+}
+
 static void schedule(struct v1 *v1, int64_t delay)
 {
-    int64_t at = now_of(v1) + delay;
+    int64_t now = now_of(v1);
+    int64_t last = hopeless_at(v1);
+    int64_t at = now + delay;
 
+    /* The last attempt comes when it is due, not up to a delay later. */
+    if (now < last && at > last)
+        at = last;
     if (at < v1->began_at + BACKOFF_MIN)
         at = v1->began_at + BACKOFF_MIN;
     v1->retry_at = at;
@@ -62,8 +75,8 @@ static bool is_new(const struct v1 *v1)
 static void retry(struct v1 *v1, int64_t began_at, const char *reason, int64_t at_least)
 {
     /* A session that was never opened is not kept by anybody. */
-    bool too_late = is_new(v1) ? began_at >= v1->opened_at + OPEN_PATIENCE
-                               : endpoint_is_hopeless(v1->endpoint, began_at);
+    bool too_late =
+        is_new(v1) ? began_at >= v1->opened_at + OPEN_PATIENCE : began_at >= hopeless_at(v1);
     char text[200];
 
     if (too_late) {
@@ -189,6 +202,19 @@ static void on_up(struct v1 *v1)
     v1->lost_at = V1_NEVER;
 }
 
+/* Under another id, which a balancer may send to another server. */
+static void begin_anew(struct v1 *v1)
+{
+    struct tunnel_id id;
+    struct tunnel_key key;
+
+    v1_make_id(&id, &key);
+    endpoint_reopen(v1->endpoint, &id, &key);
+    tunnel_id_route(&id, v1->route);
+    cookies_clear(&v1->cookies);
+    log_debug(&v1->tunnel.log, "opening anew as %s", v1->route);
+}
+
 /* The service has no room for a new session. */
 static void wait_to_open(struct v1 *v1, const struct tunnel_refused *refused, const char *text)
 {
@@ -197,6 +223,7 @@ static void wait_to_open(struct v1 *v1, const struct tunnel_refused *refused, co
     struct error error;
 
     if (wait > 0 && now_of(v1) + wait <= v1->opened_at + OPEN_PATIENCE) {
+        begin_anew(v1);
         schedule_after_failure(v1, wait);
         return;
     }
@@ -210,18 +237,12 @@ static void wait_to_open(struct v1 *v1, const struct tunnel_refused *refused, co
  * harm twice, should the service be mistaken. */
 static void reopen(struct v1 *v1)
 {
-    struct tunnel_id id;
-    struct tunnel_key key;
-
     if (endpoint_terms(v1->endpoint)->instance != 0 ||
         (!v1->orphan && v1->tunnel.events->doubt(v1->tunnel.owner) != DOUBT_STARTING)) {
         v1_give_up(v1, "the service does not know it");
         return;
     }
-    v1_make_id(&id, &key);
-    endpoint_reopen(v1->endpoint, &id, &key);
-    tunnel_id_route(&id, v1->route);
-    log_debug(&v1->tunnel.log, "opening anew as %s", v1->route);
+    begin_anew(v1);
     schedule_after_failure(v1, 0);
 }
 
@@ -229,7 +250,6 @@ static void on_refused(struct v1 *v1, const struct tunnel_refused *refused)
 {
     int64_t began_at = v1->current->began_at;
     int64_t wait = (int64_t)refused->retry_after_s * 1000;
-    int64_t retain = (int64_t)endpoint_terms(v1->endpoint)->retain_s * 1000;
     char text[200];
 
     snprintf(text, sizeof text, "%s%s%.*s", tunnel_refusal_text(refused->reason),
@@ -252,12 +272,6 @@ static void on_refused(struct v1 *v1, const struct tunnel_refused *refused)
     case TUNNEL_REFUSAL_MALFORMED:
         v1_give_up(v1, text);
         return;
-    case TUNNEL_REFUSAL_NOT_HERE:
-        if (began_at >= v1->lost_at + retain) {
-            v1_give_up(v1, text);
-            return;
-        }
-        break;
     case TUNNEL_REFUSAL_DRAINING:
     case TUNNEL_REFUSAL_FULL:
         if (is_new(v1)) {
@@ -265,7 +279,7 @@ static void on_refused(struct v1 *v1, const struct tunnel_refused *refused)
             return;
         }
         break;
-    default: /* STALE, and what later versions may say */
+    default: /* NOT_HERE, STALE, and what later versions may say */
         break;
     }
     retry(v1, began_at, text, wait);

@@ -24,6 +24,7 @@ static struct endpoint *endpoint_new(const struct endpoint_settings *settings,
     endpoint->key = *key;
     endpoint->peer_max_frame = TUNNEL_FRAME_MIN;
     endpoint->starved_until = INT64_MAX;
+    endpoint->lost_at = INT64_MAX;
     sender_init(&endpoint->out, settings->budget, settings->ring_max);
     receiver_init(&endpoint->in, settings->budget,
                   memory_is_short ? TUNNEL_WINDOW_MIN : settings->window);

@@ -158,7 +158,7 @@ void endpoint_cancel(struct endpoint *endpoint, const struct tunnel_cancel *canc
 /* Server: a COMMIT of this transaction is about to be sent; all replies before its own end at the
  * offset. Told again on each new attachment. */
 void endpoint_txn(struct endpoint *endpoint, const struct tunnel_txn *txn);
-/* Server: the client is past authentication, so the session is worth `retain`. */
+/* The session is past authentication, so the server keeps it for `retain` when it is detached. */
 void endpoint_established(struct endpoint *endpoint);
 /* Ends the session at once; text is cut to what fits. For an error that the Postgres client should
  * read, use the source and its end. */
@@ -168,9 +168,10 @@ void endpoint_reset(struct endpoint *endpoint, const struct tunnel_reset *reset)
  * what followed it. Starts again under another id; only if what was sent may be sent twice. */
 void endpoint_reopen(struct endpoint *endpoint, const struct tunnel_id *id,
                      const struct tunnel_key *key);
-/* Client: an attempt that began at `started` and failed was the last that made sense: the server
- * would have given the session up before it, however late it noticed that the client was gone. */
-bool endpoint_is_hopeless(const struct endpoint *endpoint, int64_t started);
+/* Client: an attempt that begins then or later, and fails, is the last: the server keeps a session
+ * no longer than that, once it has noticed the loss. (It may notice up to ENDPOINT_DEAD_MS later,
+ * which nobody should wait for.) INT64_MAX: nothing is lost. */
+int64_t endpoint_hopeless_at(const struct endpoint *endpoint);
 
 enum endpoint_state endpoint_state(const struct endpoint *endpoint);
 const char *endpoint_state_name(enum endpoint_state state);

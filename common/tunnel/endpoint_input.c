@@ -60,6 +60,8 @@ void endpoint_heard(struct endpoint *endpoint, int64_t now, uint32_t attachment)
         return;
     endpoint->heard_at = now;
     endpoint->dead_told = false;
+    if (endpoint->state == ENDPOINT_ATTACHED)
+        endpoint->lost_at = INT64_MAX;
 }
 
 static enum endpoint_input input_of(const struct tunnel_frame *frame)

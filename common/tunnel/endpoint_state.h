@@ -65,7 +65,8 @@ struct endpoint {
     int64_t sent_at;       /* ours */
     int64_t waiting_since; /* since when something sent is unacknowledged, if it is */
     int64_t owing_since;   /* since when an ACK is owed, if one is */
-    int64_t lost_at;       /* when the last attachment that worked went */
+    int64_t lost_at;       /* when the last attachment that worked went, or fell silent; INT64_MAX:
+                              there was none, or it works */
     int64_t starved_until; /* INT64_MAX: the budget has enough */
     int64_t ping_ms;
     unsigned silent_cuts; /* in a row */

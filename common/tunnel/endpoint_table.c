@@ -7,13 +7,22 @@
 #include "common/tunnel/endpoint_state.h"
 #include "common/tunnel/tunnel_auth.h"
 
+/* What fails after that does not start the clock again. */
+static void note_loss(struct endpoint *endpoint, int64_t now)
+{
+    if (endpoint->lost_at == INT64_MAX)
+        endpoint->lost_at = now;
+}
+
 /* The only place that assigns the state. */
 static void enter_state(struct endpoint *endpoint, int64_t now, enum endpoint_state state)
 {
-    bool lost = endpoint->state == ENDPOINT_OPENING || endpoint->state == ENDPOINT_ATTACHED;
+    bool could_work = endpoint->state == ENDPOINT_OPENING || endpoint->state == ENDPOINT_ATTACHED;
 
-    if (lost && state != ENDPOINT_ATTACHED)
-        endpoint->lost_at = now;
+    if (could_work && state != ENDPOINT_ATTACHED)
+        note_loss(endpoint, now);
+    else if (endpoint->state != state && state == ENDPOINT_ATTACHED)
+        endpoint->lost_at = INT64_MAX;
     if (state == ENDPOINT_DETACHED || state == ENDPOINT_NEW)
         endpoint->attachment = 0;
     if (state == ENDPOINT_OVER)
@@ -117,6 +126,7 @@ static enum status begin_open(struct endpoint *endpoint, int64_t now,
 {
     (void)frame;
     begin_attachment(endpoint, now, TUNNEL_OPEN);
+    endpoint->lost_at = INT64_MAX;
     return sender_resume(&endpoint->out, 0);
 }
 
@@ -178,6 +188,7 @@ static enum status lose(struct endpoint *endpoint, int64_t now, const struct tun
 {
     (void)frame;
     count_cut(endpoint, now);
+    note_loss(endpoint, now);
     endpoint->dead_told = true;
     return STATUS_OK;
 }

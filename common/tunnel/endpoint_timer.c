@@ -50,13 +50,18 @@ int64_t endpoint_dead_at(const struct endpoint *endpoint)
     return waiting ? earlier(silent, unanswered) : silent;
 }
 
+static int64_t retain_ms(const struct endpoint *endpoint)
+{
+    return endpoint->established ? (int64_t)endpoint->terms.retain_s * 1000
+                                 : ENDPOINT_RETAIN_STARTUP_MS;
+}
+
 /* A server's detached session. */
 static int64_t expires_at(const struct endpoint *endpoint)
 {
     if (endpoint->role != ENDPOINT_SERVER || endpoint->state != ENDPOINT_DETACHED)
         return NEVER;
-    return endpoint->lost_at + (endpoint->established ? (int64_t)endpoint->terms.retain_s * 1000
-                                                      : ENDPOINT_RETAIN_STARTUP_MS);
+    return endpoint->lost_at + retain_ms(endpoint);
 }
 
 /* `at`, unless it has passed: what is due already waits for room on the attachment, not for time.
@@ -88,12 +93,9 @@ enum endpoint_event endpoint_timer(struct endpoint *endpoint, int64_t now)
     return ENDPOINT_NOTHING;
 }
 
-bool endpoint_is_hopeless(const struct endpoint *endpoint, int64_t started)
+int64_t endpoint_hopeless_at(const struct endpoint *endpoint)
 {
-    /* The server may have noticed as late as a silent attachment is given up; as much again for
-     * messages under way and clocks that differ. */
-    int64_t patience = (int64_t)endpoint->terms.retain_s * 1000 + 2 * ENDPOINT_DEAD_MS;
-
-    return (endpoint->state == ENDPOINT_DETACHED || endpoint->state == ENDPOINT_RESUMING) &&
-           started >= endpoint->lost_at + patience;
+    if (endpoint->role != ENDPOINT_CLIENT || endpoint->lost_at == NEVER)
+        return NEVER;
+    return endpoint->lost_at + retain_ms(endpoint);
 }

@@ -1,5 +1,6 @@
 """Sessions of electric-tunnel.v1 that cannot be saved, or that take another way: what their client is told."""
 
+import signal
 import socket
 import time
 
@@ -18,7 +19,7 @@ class EndTest(SessionTest):
         self.assertEqual(received.type, "E")
         fields = received.fields()
         self.assertEqual((fields["S"], fields["C"]), ("FATAL", sqlstate))
-        self.assertIn(message, fields["M"])
+        self.assertRegex(fields["M"], message)
         self.assertIn(hint, fields["H"])
         self.assertTrue(session.is_closed())
 
@@ -66,9 +67,59 @@ class Losses(EndTest):
         session = self.connect()
         self.cutter.blocked = True
         self.cutter.cut(RESET)
+        self.fatal(session, "08006", rf"could not be continued in time: .*127\.0\.0\.1:{self.cutter.port}",
+                   "No transaction was open")
+
+    def test_a_network_that_is_away_for_too_long_inside_a_transaction(self):
+        self.start(server=self.serve(SESSION_RETAIN="1s"))
+        session = self.connect()
+        session.query("BEGIN")
+        self.let_sleep(session)
+        self.cutter.blocked = True
+        self.cutter.cut(RESET)
+        self.fatal(session, "08007", "could not be continued in time", "not known")
+
+    def test_a_service_that_is_gone(self):
+        self.start(server=self.serve(SESSION_RETAIN="1s"))
+        session = self.connect()
+        self.server.clean_exit = (-9,)
+        self.server.process.kill()
+        self.fatal(session, "08006", "could not be continued in time", "No transaction was open")
+
+    def test_a_service_that_is_gone_before_a_login_is_not_waited_for_long(self):
+        """Nobody keeps such a session for longer than 10 s, whatever the service says of others."""
+        self.start()
+        session = wire.connect("127.0.0.1", self.client.port, timeout=30)
+        self.addCleanup(session.close)
+        session.send(wire.startup({"user": "postgres"}))
+        session.receive_until("R")
+        self.cutter.blocked = True
+        self.cutter.cut(RESET)
+        self.fatal(session, "08006", "could not be continued in time", "No transaction was open", timeout=60)
+
+    def sleep_through(self, session):
+        """The machine is suspended until the server has given the session up."""
+        self.client.send_signal(signal.SIGSTOP)
+        if self.cutter.blocked:
+            self.assertNotIn("detached for too long", self.server.stderr())
+        else:
+            self.cutter.cut(RESET)
         self.server.wait_for("detached for too long")
         self.cutter.blocked = False
+        self.client.send_signal(signal.SIGCONT)
         self.fatal(session, "08006", "detached for too long", "No transaction was open")
+
+    def test_a_client_that_wakes_up_too_late_asks(self):
+        self.start(server=self.serve(SESSION_RETAIN="1s"))
+        self.sleep_through(self.connect())
+
+    def test_a_detached_client_that_wakes_up_too_late_asks_once_more(self):
+        self.start(server=self.serve(SESSION_RETAIN="5s"))
+        session = self.connect()
+        self.cutter.blocked = True
+        self.cutter.cut(RESET)
+        self.client.wait_for("is detached")
+        self.sleep_through(session)
 
     def test_new_connections_work_after_a_loss(self):
         self.start()

@@ -158,6 +158,7 @@ static void open_session(void)
     exchange();
     ck_assert_int_eq(endpoint_state(client), ENDPOINT_ATTACHED);
     ck_assert_int_eq(endpoint_state(server), ENDPOINT_ATTACHED);
+    endpoint_established(client);
     endpoint_established(server);
 }
 
@@ -791,14 +792,51 @@ START_TEST(a_client_gives_up_once_the_server_must_have)
 {
     open_session();
     int64_t lost = now;
-    ck_assert(!endpoint_is_hopeless(client, now + 1000000)); /* it is attached */
+    ck_assert_int_eq(endpoint_hopeless_at(client), INT64_MAX); /* it is attached */
     cut();
-    ck_assert(!endpoint_is_hopeless(client, lost + 120000)); /* the server may notice late */
-    ck_assert(endpoint_is_hopeless(client, lost + 120000 + 2 * ENDPOINT_DEAD_MS));
+    ck_assert_int_eq(endpoint_hopeless_at(client), lost + 120000);
     wait_for(1000);
     client_at = endpoint_attach(client, now); /* an attempt does not start the clock again */
     endpoint_detach(client, now, client_at);
-    ck_assert(endpoint_is_hopeless(client, lost + 120000 + 2 * ENDPOINT_DEAD_MS));
+    ck_assert_int_eq(endpoint_hopeless_at(client), lost + 120000);
+    resume_session();
+    ck_assert_int_eq(endpoint_hopeless_at(client), INT64_MAX);
+    end_session();
+}
+END_TEST
+
+START_TEST(a_silent_attachment_is_no_reason_to_hope_for_ever)
+{
+    open_session();
+    wait_for(ENDPOINT_DEAD_MS);
+    ck_assert_int_eq(endpoint_timer(client, now), ENDPOINT_DEAD);
+    int64_t lost = now;
+    ck_assert_int_eq(endpoint_state(client), ENDPOINT_ATTACHED);
+    ck_assert_int_eq(endpoint_hopeless_at(client), lost + 120000);
+    wait_for(1000);
+    cut(); /* nor does its end */
+    ck_assert_int_eq(endpoint_hopeless_at(client), lost + 120000);
+    end_session();
+}
+END_TEST
+
+START_TEST(an_attachment_that_was_only_slow_works_again)
+{
+    open_session();
+    wait_for(ENDPOINT_DEAD_MS);
+    ck_assert_int_eq(endpoint_timer(client, now), ENDPOINT_DEAD);
+    endpoint_heard(client, now, client_at);
+    ck_assert_int_eq(endpoint_hopeless_at(client), INT64_MAX);
+    end_session();
+}
+END_TEST
+
+START_TEST(before_it_is_established_a_client_gives_up_soon)
+{
+    start();
+    open_server();
+    cut();
+    ck_assert_int_eq(endpoint_hopeless_at(client), now + ENDPOINT_RETAIN_STARTUP_MS);
     end_session();
 }
 END_TEST
@@ -1020,6 +1058,9 @@ SUITE("tunnel_endpoint", TEST(data_may_follow_open_at_once),
       TEST(failed_attempts_are_no_cuts_by_silence), TEST(a_detached_session_expires),
       TEST(before_it_is_established_a_session_expires_soon),
       TEST(a_client_gives_up_once_the_server_must_have),
+      TEST(a_silent_attachment_is_no_reason_to_hope_for_ever),
+      TEST(an_attachment_that_was_only_slow_works_again),
+      TEST(before_it_is_established_a_client_gives_up_soon),
       TEST(a_move_is_asked_for_once_an_attachment), TEST(a_cancel_request_reaches_the_server),
       TEST(a_cancel_request_waits_for_an_attachment),
       TEST(a_transaction_is_named_with_the_place_of_its_reply), TEST(a_reset_ends_both),
