@@ -95,15 +95,21 @@ class ServiceDownTest(ProgramTest):
         cls.cluster = cls.enterClassContext(Cluster())
 
     def test_service_down_and_back(self):
+        self.go_down_and_back("--protocol", "auto")
+
+    def test_service_down_and_back_in_raw_mode(self):
+        self.go_down_and_back("--protocol", "raw")
+
+    def go_down_and_back(self, *flags):
         port = free_port()
-        tunnel = self.start(Client(f"http://127.0.0.1:{port}"))
+        tunnel = self.start(Client(f"http://127.0.0.1:{port}", *flags))
         fields = login_error(tunnel.port, "any")
         self.assertEqual(fields["S"], "FATAL")
         self.assertIn(fields["C"], ("08001", "08006"))
         self.assertIn(f"127.0.0.1:{port}", fields["M"])
         self.assertIn("H", fields)
         for _ in range(2):
-            with Server(self.cluster.url(), HTTP_PORT=port) as server:
+            with Server(self.cluster.url(), HTTP_PORT=port, SESSION_RETAIN="1s") as server:
                 session = wire.connect("127.0.0.1", tunnel.port, server.password)
                 self.addCleanup(session.close)
                 self.assertEqual(session.value("SELECT 1"), "1")
@@ -212,7 +218,13 @@ class RudePeersTest(ProgramTest):
                     self.assertEqual([one.type for one in session.receive_to_end()], ["T", "D", "C", "Z"])
 
     def test_server_that_is_killed_mid_message_resets(self):
-        with Server(self.cluster.url()) as server, Client(server.service) as tunnel:
+        self.kill_mid_message("--protocol", "auto")
+
+    def test_server_that_is_killed_mid_message_resets_in_raw_mode(self):
+        self.kill_mid_message("--protocol", "raw")
+
+    def kill_mid_message(self, *flags):
+        with Server(self.cluster.url(), SESSION_RETAIN="1s") as server, Client(server.service, *flags) as tunnel:
             session = wire.connect("127.0.0.1", tunnel.port, server.password)
             session.send(wire.query("SELECT repeat('x', 100000000)"))
             session.receive_until("T")
