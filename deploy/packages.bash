@@ -46,6 +46,18 @@ clang-tidy               command clang-tidy
 cppcheck                 command cppcheck
 shellcheck               command shellcheck
 '
+packages_to_package='
+debootstrap              command debootstrap
+lintian                  command lintian
+dpkg-dev                 command dpkg-shlibdeps
+systemd                  command systemd-analyze
+'
+packages_of_readers='
+man-db                   command man
+mandoc                   command mandoc
+zsh                      command zsh
+fish                     command fish
+'
 packages_of_drivers='
 nodejs                   command node
 npm                      command npm
