@@ -25,6 +25,7 @@ struct tls {
     SSL_CTX *context;
     SSL_SESSION *sessions[SESSIONS_KEPT];
     size_t session_count;
+    bool trusts_system; /* the system's authorities are loaded */
 };
 
 /* OpenSSL's own text for the newest error, such as "no such file or directory". */
@@ -125,14 +126,30 @@ static SSL_CTX *context_new(void)
     return context;
 }
 
-bool tls_trust(SSL_CTX *context, const char *ca_file, struct error *error)
+static bool trust_file(SSL_CTX *context, const char *ca_file, struct error *error)
 {
-    SSL_CTX_set_default_verify_paths(context);
     if (ca_file == NULL || SSL_CTX_load_verify_file(context, ca_file) == 1)
         return true;
     error_set(error, STATUS_USAGE, "22023", "cannot use the authorities in \"%s\": %s", ca_file,
               library_reason());
     return false;
+}
+
+bool tls_trust(SSL_CTX *context, const char *ca_file, struct error *error)
+{
+    SSL_CTX_set_default_verify_paths(context);
+    return trust_file(context, ca_file, error);
+}
+
+/* The system's authorities are a hundred and more, which takes longer than all else at start. So
+ * they are loaded when somebody connects. */
+static void trust_system(struct tls *tls)
+{
+    if (tls->trusts_system)
+        return;
+    tls->trusts_system = true;
+    SSL_CTX_set_default_verify_paths(tls->context);
+    ERR_clear_error(); /* a missing default directory is none of ours */
 }
 
 static bool use_certificate(SSL_CTX *context, const char *certificate, const char *key,
@@ -174,11 +191,9 @@ struct tls *tls_new(const char *ca_file, const char *certificate, const char *ke
     tls->context = context_new();
     SSL_CTX_set_app_data(tls->context, tls);
     SSL_CTX_set_default_passwd_cb(tls->context, no_passphrase);
-    if (tls_trust(tls->context, ca_file, error) &&
-        use_certificate(tls->context, certificate, key, error)) {
-        ERR_clear_error(); /* a missing default directory is none of ours */
+    if (trust_file(tls->context, ca_file, error) &&
+        use_certificate(tls->context, certificate, key, error))
         return tls;
-    }
     tls_free(tls);
     return NULL;
 }
@@ -202,8 +217,11 @@ static bool is_address(const char *host)
 
 SSL *tls_connection(struct tls *tls, const char *host)
 {
-    SSL *ssl = SSL_new(tls->context);
+    SSL *ssl;
     SSL_SESSION *session = take_session(tls, host);
+
+    trust_system(tls);
+    ssl = SSL_new(tls->context);
 
     if (is_address(host)) {
         X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
