@@ -31,7 +31,7 @@ class Options(TunnelTest):
         done = tunnel("--version")
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, r"^electric-tunnel \d+\.\d+")
-        self.assertIn("libcurl/", done.stdout)
+        self.assertIn("libcurl ", done.stdout)
         self.assertIn("OpenSSL", done.stdout)
 
     def test_an_unknown_command_lists_those_that_exist(self):
