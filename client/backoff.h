@@ -4,15 +4,12 @@
 
 #include <stdint.h>
 
-#define BACKOFF_MIN                                                                               \
-    100                  /* milliseconds; also between two attempts, whatever became of the first \
-                          */
-#define BACKOFF_MAX 5000 /* milliseconds */
+/* Milliseconds; also between two attempts, whatever became of the first. */
+#define BACKOFF_MIN 100
 
 /* Before the attempt that follows `failures` in a row: nothing at first, then twice as long each
- * time, less up to the half of it by chance, lest many clients come at once. `random` is any
- * number.
- */
-int64_t backoff_delay(unsigned failures, uint32_t random);
+ * time, up to `most`, less up to the half of it by chance, lest many clients come at once. `random`
+ * is any number. */
+int64_t backoff_delay(unsigned failures, int64_t most, uint32_t random);
 
 #endif

@@ -97,6 +97,14 @@ static const struct option_spec rows[] = {
      .choices = protocols,
      .help = "v1 keeps sessions over broken connections; raw is what every service speaks; auto "
              "finds out"},
+    {.flag = "prewarm",
+     .type = OPTION_COUNT,
+     .preset = "0",
+     .offset = FIELD(prewarm),
+     .max = 32,
+     .commands = FOR_FORWARD,
+     .help = "keep so many connections to the service open ahead of need, so that a session begins "
+             "without waiting for the network"},
     {.flag = "tunnel-memory",
      .variable = "TUNNEL_MEMORY",
      .type = OPTION_SIZE,
@@ -246,6 +254,9 @@ static char *check_together(const struct client_settings *settings, char *proble
 {
     if (settings->key != NULL && settings->certificate == NULL)
         problems = join_problem(problems, "--key: there is no --cert it belongs to");
+    if (settings->prewarm > 0 && settings->protocol == CLIENT_PROTOCOL_RAW)
+        problems = join_problem(problems,
+                                "--prewarm: raw mode has no use for it; use --protocol auto or v1");
     if (settings->connect_timeout == 0)
         problems = join_problem(problems,
                                 "--connect-timeout: a hung network needs an end; give a duration");

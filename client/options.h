@@ -26,6 +26,7 @@ struct client_settings {
     char *certificate;
     char *key;
     int protocol; /* enum client_protocol */
+    unsigned long prewarm;
     size_t tunnel_memory;
     unsigned long connect_timeout; /* milliseconds, of each step */
     unsigned long ready_fd;        /* 0: none */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "client/prewarm.h"
 #include "client/v1.h"
 #include "client/websocket.h"
 
@@ -48,12 +49,15 @@ bool service_start(struct service *service, struct loop *loop,
     service->type = settings->protocol == CLIENT_PROTOCOL_RAW ? &tunnel_raw : &tunnel_v1;
     service->connector = connector_new(loop, &connect_settings, &service->keys, error);
     service->shared.connector = service->connector;
+    if (service->connector != NULL && settings->prewarm > 0)
+        service->shared.prewarm = prewarm_new(&service->shared, (unsigned)settings->prewarm);
     return service->connector != NULL;
 }
 
 void service_stop(struct service *service)
 {
     v1_free_all(&service->shared);
+    prewarm_free(service->shared.prewarm);
     websocket_sweep(&service->shared);
     connector_free(service->connector);
     free(service->memory);

@@ -15,6 +15,7 @@
 
 struct tunnel;
 struct v1;
+struct prewarm;
 struct websocket;
 
 /* What all tunnels use; owned by the program. */
@@ -26,6 +27,7 @@ struct tunnel_shared {
     uint8_t *receive; /* TUNNEL_READ_SIZE bytes */
     const struct endpoint_settings *endpoint;
     struct v1 *sessions;      /* all of v1.c's */
+    struct prewarm *prewarm;  /* NULL: none */
     struct websocket *closed; /* those whose memory is still in use */
     struct loop_task sweep;
     bool may_be_raw; /* v1 becomes raw mode with a service that does not know it */
@@ -37,6 +39,15 @@ struct tunnel_shared {
  * so that a service with equally big reads gets whole frames. */
 #define TUNNEL_READ_SIZE (256u * 1024u)
 #define TUNNEL_PAYLOAD_MAX (TUNNEL_READ_SIZE - FRAME_HEADER_MAX)
+
+/* Any number. */
+static inline uint32_t tunnel_random(struct tunnel_shared *shared)
+{
+    uint8_t bytes[4];
+
+    frame_keys_next(shared->keys, bytes);
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
 
 struct tunnel_events {
     /* The service is there: bytes may be sent. */

@@ -393,11 +393,14 @@ static struct tunnel *v1_open(struct tunnel_shared *shared)
     struct v1 *v1 = mem_new(sizeof *v1);
     struct tunnel_id id;
     struct tunnel_key key;
+    bool is_prewarmed;
 
-    v1_make_id(&id, &key);
-    tunnel_id_route(&id, v1->route);
     v1->tunnel.type = &tunnel_v1;
     v1->tunnel.shared = shared;
+    is_prewarmed = v1_take_prewarmed(v1, &id, &key);
+    if (!is_prewarmed)
+        v1_make_id(&id, &key);
+    tunnel_id_route(&id, v1->route);
     v1->next = shared->sessions;
     if (v1->next != NULL)
         v1->next->previous = v1;
@@ -413,7 +416,10 @@ static struct tunnel *v1_open(struct tunnel_shared *shared)
     v1->timer_at = V1_NEVER;
     v1->want = READ_MIN;
     v1->receiving = true;
-    v1_attach(v1);
+    if (is_prewarmed)
+        loop_defer(shared->loop, &v1->work);
+    else
+        v1_attach(v1);
     return &v1->tunnel;
 }
 

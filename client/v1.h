@@ -4,6 +4,9 @@
 
 #include "client/tunnel.h"
 
+/* A new session's, which nobody has heard of. */
+void v1_make_id(struct tunnel_id *id, struct tunnel_key *key);
+
 /* Ends the sessions that still tell the service of their end, when no tunnel is left. */
 void v1_free_all(struct tunnel_shared *shared);
 

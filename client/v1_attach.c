@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "client/backoff.h"
+#include "client/prewarm.h"
 #include "client/v1_state.h"
 #include "common/memory.h"
 
 /* How long a new session waits for a service that has no room, but says when to come again. */
 #define OPEN_PATIENCE 30000
+/* Longest time between two attempts. */
+#define ATTEMPTS_APART 5000
 /* How often a new session tries to reach a service on connections that break at once. */
 #define OPEN_ATTEMPTS 3
 
@@ -50,14 +53,9 @@ static void schedule(struct v1 *v1, int64_t delay)
 
 static void schedule_after_failure(struct v1 *v1, int64_t at_least)
 {
-    uint8_t random[4];
-    struct bytes bytes = bytes_of(random, sizeof random);
-    uint32_t number = 0;
-    int64_t delay;
+    uint32_t random = tunnel_random(v1->tunnel.shared);
+    int64_t delay = backoff_delay(++v1->failures, ATTEMPTS_APART, random);
 
-    frame_keys_next(v1->tunnel.shared->keys, random);
-    bytes_take_u32(&bytes, &number);
-    delay = backoff_delay(++v1->failures, number);
     schedule(v1, delay > at_least ? delay : at_least);
 }
 
@@ -92,8 +90,18 @@ static void retry(struct v1 *v1, int64_t began_at, const char *reason, int64_t a
     schedule_after_failure(v1, at_least);
 }
 
-/* ---- its end -----------------------------------------------------------------------------------
+/* ---- one attachment ----------------------------------------------------------------------------
  */
+
+static struct attachment *attachment_new(struct v1 *v1)
+{
+    struct attachment *attachment = mem_new(sizeof *attachment);
+
+    v1->began_at = now_of(v1);
+    attachment->v1 = v1;
+    attachment->began_at = v1->began_at;
+    return attachment;
+}
 
 static void attachment_free(struct attachment *attachment)
 {
@@ -161,6 +169,14 @@ static void lose_current(struct v1 *v1, const char *reason)
         retry(v1, began_at, reason, 0);
 }
 
+/* Nothing was said on it. */
+static void lose_prewarmed(struct v1 *v1)
+{
+    attachment_free(v1->coming);
+    v1->coming = NULL;
+    v1_attach(v1);
+}
+
 static void on_end(void *owner, uint16_t code, const char *reason)
 {
     struct attachment *attachment = owner;
@@ -170,6 +186,10 @@ static void on_end(void *owner, uint16_t code, const char *reason)
     if (attachment == v1->left) {
         v1->left = NULL;
         attachment_free(attachment);
+        return;
+    }
+    if (attachment == v1->coming) {
+        lose_prewarmed(v1);
         return;
     }
     if (code == 0)
@@ -451,12 +471,27 @@ void v1_attach(struct v1 *v1)
     v1->retry_at = V1_NEVER;
     if (v1->coming != NULL)
         return;
-    v1->began_at = now_of(v1);
-    v1->coming = mem_new(sizeof *v1->coming);
-    v1->coming->v1 = v1;
-    v1->coming->began_at = v1->began_at;
+    v1->coming = attachment_new(v1);
     v1->coming->carrier =
         &websocket_open(v1->tunnel.shared, &request, &events, v1->coming)->carrier;
+}
+
+bool v1_take_prewarmed(struct v1 *v1, struct tunnel_id *id, struct tunnel_key *key)
+{
+    struct attachment *attachment = attachment_new(v1);
+    struct prewarmed prewarmed;
+
+    if (!prewarm_take(v1->tunnel.shared->prewarm, &prewarmed, &events, attachment)) {
+        free(attachment);
+        return false;
+    }
+    attachment->carrier = prewarmed.carrier;
+    attachment->is_open = true;
+    v1->coming = attachment;
+    v1->cookies = prewarmed.cookies;
+    *id = prewarmed.id;
+    *key = prewarmed.key;
+    return true;
 }
 
 /* The attachment is silent. One that was up stays in use until another one is. */
@@ -475,6 +510,10 @@ void v1_check_time(struct v1 *v1)
 
     if (endpoint_timer(v1->endpoint, now) == ENDPOINT_DEAD)
         on_dead(v1);
-    if (v1->retry_at <= now && endpoint_end(v1->endpoint) == NULL)
+    if (endpoint_end(v1->endpoint) != NULL)
+        return;
+    if (v1->coming != NULL && v1->coming->is_open)
+        join(v1, v1->coming);
+    if (v1->retry_at <= now)
         v1_attach(v1);
 }

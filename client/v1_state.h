@@ -4,7 +4,7 @@
 
 #include "client/cookies.h"
 #include "client/gather.h"
-#include "client/tunnel.h"
+#include "client/v1.h"
 #include "client/websocket.h"
 #include "common/tunnel/tunnel_decoder.h"
 
@@ -15,7 +15,8 @@ struct attachment {
     struct v1 *v1;
     struct carrier *carrier;
     struct tunnel_decoder decoder;
-    uint32_t number;  /* the endpoint's; 0: it is not open yet */
+    uint32_t number; /* the endpoint's; 0: it is not used yet */
+    bool is_open;
     int64_t began_at; /* loop_elapsed() */
 };
 
@@ -31,7 +32,7 @@ struct v1 {
 
     /* Attachments (v1_attach.c) */
     struct attachment *current; /* the endpoint's */
-    struct attachment *coming;  /* not open yet */
+    struct attachment *coming;  /* not used yet */
     struct attachment *left;    /* closed once the current one is up */
     struct cookies cookies;
     char route[17];
@@ -69,11 +70,11 @@ void v1_hand_on(struct v1 *v1);
 /* Becomes raw mode on that WebSocket; the session is gone. */
 void v1_become_raw(struct v1 *v1, struct attachment *attachment,
                    const struct connect_result *result);
-/* A new id, which nobody has heard of. */
-void v1_make_id(struct tunnel_id *id, struct tunnel_key *key);
-
 /* Starts an attempt, unless one is under way. */
 void v1_attach(struct v1 *v1);
+/* The first one, on a prewarmed connection if there is one, whose id and key are then to be the
+ * session's. */
+bool v1_take_prewarmed(struct v1 *v1, struct tunnel_id *id, struct tunnel_key *key);
 /* What the endpoint has to say, while the current attachment takes it. */
 void v1_send(struct v1 *v1);
 /* It is time: asks the endpoint whether its attachment is dead, and for the next attempt. */

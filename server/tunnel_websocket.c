@@ -206,7 +206,8 @@ void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket, const cha
     carrier->websocket = websocket;
     carrier->attachment.patience.on_expired = on_impatience;
     loop_timer_set(tunnel->server->loop, &carrier->attachment.patience,
-                   tunnel->waiting < PREWARMED_MAX ? PREWARMED_MS : SILENT_MS);
+                   tunnel->waiting < PREWARMED_MAX && !tunnel->server->draining ? PREWARMED_MS
+                                                                                : SILENT_MS);
     attachment_init(&carrier->attachment, &ops, tunnel, TUNNEL_MESSAGES, peer);
     websocket_carry_messages(websocket, on_piece);
     websocket_own(websocket, &events, carrier);
