@@ -14,7 +14,7 @@
 /* Longest time between two attempts. */
 #define ATTEMPTS_APART 5000
 /* How often a new session tries to reach a service on connections that break at once. */
-#define OPEN_ATTEMPTS 3
+#define OPEN_ATTEMPTS 5
 
 static int64_t now_of(const struct v1 *v1)
 {
@@ -217,7 +217,7 @@ static void on_up(struct v1 *v1)
     else if (v1->lost_at == V1_NEVER)
         log_info(&v1->tunnel.log, "re-attached without a gap");
     else
-        log_info(&v1->tunnel.log, "re-attached after %.1f s: %s",
+        log_info(&v1->tunnel.log, "re-attached after %.3f s: %s",
                  (double)(now - v1->lost_at) / 1000.0, v1->loss);
     v1->lost_at = V1_NEVER;
 }

@@ -66,6 +66,13 @@ libpostgresql-jdbc-java  file    /usr/share/java/postgresql.jar
 python3-psycopg          python  psycopg
 '
 
+packages_of_middleboxes='
+nginx                    file    /usr/sbin/nginx
+haproxy                  file    /usr/sbin/haproxy
+squid                    file    /usr/sbin/squid
+tinyproxy                file    /usr/bin/tinyproxy
+'
+
 # Where initdb and postgres live: $PG_BINDIR, else the newest that is installed; fails when none is.
 postgres_bindir()
 {
@@ -139,13 +146,27 @@ install_packages()
     if ! apt-cache show "$@" >/dev/null 2>&1; then
         as_root apt-get update --quiet=2
     fi
-    if [[ " $* " == *" postgresql "* ]]; then
-        install_without_cluster "$@"
-    else
-        apt_install "$@"
-    fi || {
-        as_root apt-get update --quiet=2 && apt_install "$@"
+    install_quietly "$@" || {
+        as_root apt-get update --quiet=2 && install_quietly "$@"
     }
+}
+
+# Debian starts the daemons that it installs; whoever uses these lists starts their own. A policy
+# says no while apt runs.
+install_quietly()
+{
+    local policy=/usr/sbin/policy-rc.d install=apt_install status=0
+    if [[ " $* " == *" postgresql "* ]]; then
+        install=install_without_cluster
+    fi
+    if [[ -e $policy ]]; then
+        "$install" "$@"
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"
+    "$install" "$@" || status=$?
+    as_root rm --force "$policy"
+    return "$status"
 }
 
 # Debian's package postgresql creates and starts a server for the whole machine. Nobody asked for

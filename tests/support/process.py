@@ -73,3 +73,9 @@ def free_port():
                 continue
             return port
     raise RuntimeError("found no free port")
+
+
+def listens(port):
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

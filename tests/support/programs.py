@@ -67,6 +67,7 @@ class Program:
 
     name = "program"
     clean_exit = (0,)
+    user = None  # whom it runs as, if not as we do
 
     def __init__(self, argv, extra_environment=None):
         self.argv = argv
@@ -78,7 +79,8 @@ class Program:
 
     def __enter__(self):
         with open(self._log_path, "wb") as log, open(self._output_path, "wb") as output:
-            self.process = spawn(self.argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=log)
+            self.process = spawn(self.argv, user=self.user, env=self.environment, stdin=subprocess.DEVNULL,
+                                 stdout=output, stderr=log)
         running.append(self)
         try:
             self.wait_ready()

@@ -1,10 +1,14 @@
 """electric-tunnel's sessions over a network that breaks: a server, a cutter, a client."""
 
+import os
 import re
+import tempfile
 
-from tests.support import wire
+from tests.support import websocket, wire
+from tests.support.certificates import Authority
 from tests.support.cluster import Cluster
 from tests.support.cutter import Cutter
+from tests.support.middlebox import Haproxy
 from tests.support.programs import Client, ProgramTest, Server, psql
 
 
@@ -17,14 +21,23 @@ class SessionTest(ProgramTest):
         settings = {"CAPTURE": "false", "DRAIN_TIMEOUT": "1s", **variables}
         return self.enterContext(Server(self.cluster.url(), **settings))
 
-    def start(self, *flags, server=None, seed=1, **cutting):
+    def start(self, *flags, server=None, seed=1, encrypted=False, **cutting):
         """The first connection is spared, so that the client knows what the service speaks."""
         self.server = server or self.serve()
         self.cutter = self.enterContext(Cutter(self.server.http_port, seed, spare=1, **cutting))
+        service, trust = self.encrypt() if encrypted else (self.cutter.url, ())
         self.client = self.enterContext(
-            Client(self.cutter.url, "--protocol", "auto", "--log-level", "debug", *flags))
+            Client(service, "--protocol", "auto", "--log-level", "debug", *trust, *flags))
         self.url = self.client.url(self.server.password)
         self.psql("SELECT 1")
+
+    def encrypt(self):
+        """Puts haproxy, which does TLS, between the cutter and the server; the new URL, and flags to trust it."""
+        authority = Authority(os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "tls"))
+        certificate = authority.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"])
+        box = self.enterContext(Haproxy(self.cutter.inner_port, certificate=certificate, proxy_line=True))
+        self.cutter.target, self.cutter.inner_target = box.port, self.server.http_port
+        return self.cutter.url.replace("http:", "https:"), ("--cacert", authority.certificate)
 
     def psql(self, *commands, script=None, timeout=120):
         """Any error at all fails the test."""
@@ -46,6 +59,11 @@ class SessionTest(ProgramTest):
         self.assertEqual([m.fields() for m in messages if m.type == "E"], [])
         return [m.row()[0].decode() for m in messages if m.type == "D"][0]
 
+    def resent_by_server(self):
+        """Bytes that the server has sent again; it is to be started with API_TOKEN="api"."""
+        answer = websocket.request(self.server.http_port, "/metrics", headers={"Authorization": "Bearer api"})
+        return int(re.search(rb"^electric_tunnel_resent_bytes_total (\d+)", answer.body, re.MULTILINE).group(1))
+
     def resent(self):
         """Bytes that the client has sent again, of the sessions that are over."""
         return sum(int(count) for count in re.findall(r"(\d+) sent again", self.client.stderr()))
@@ -53,5 +71,3 @@ class SessionTest(ProgramTest):
     def reattached(self):
         return len(re.findall("re-attached", self.client.stderr()))
 
-    def report(self, what):
-        print(f"\n{what}: {dict(self.cutter.counts)}, {self.reattached()} re-attached, {self.resent()} bytes sent again")

@@ -1,0 +1,105 @@
+"""Sessions survive the network: psql, pgbench and COPY notice nothing, however often the connection below breaks.
+
+    python3 -m tests.integration.test_cuts --cuts 10000 --seed 7
+
+A cutter between client and server resets, half-closes, truncates, swallows, stalls and delays at byte
+offsets that follow from the seed, while each load runs over each way that there is: WebSocket, WebSocket
+inside TLS. Nothing may be lost or doubled, and no Postgres client may see an error. Prints what was done;
+the long form (--cuts, or ELECTRIC_LONG=1) also checks that the cuts came when they hurt most.
+"""
+
+import argparse
+import collections
+import os
+import sys
+import time
+import unittest
+
+from tests.support import cutter, loads
+from tests.support.sessions import SessionTest
+
+LONG = os.environ.get("ELECTRIC_LONG") == "1"
+CUTS = 10_000 if LONG else 0
+SEED = int(os.environ.get("ELECTRIC_SEED", "1"))
+
+LOADS = {"copy": loads.Copy, "pgbench": loads.Pgbench, "script": loads.Script,
+         "notifications": loads.Notifications, "idle": loads.Idle}
+SHARES = {"copy": 0.15, "pgbench": 0.35, "script": 0.25, "notifications": 0.15, "idle": 0.1}
+total = collections.Counter()
+
+
+class Cuts(SessionTest):
+    def go(self, *flags, names=tuple(LOADS), **connecting):
+        """Runs the loads until each has had its share of the cuts: once in the short form."""
+        print(f"\nseed {SEED}")
+        # A MOVE inside of TLS cannot be told from other bytes where connections are held back.
+        self.start(*flags, seed=SEED, inside=0.2, hole=0.3, overlap="encrypted" not in connecting,
+                   server=self.serve(TUNNEL_MAX_AGE="2s", AUTH_TIMEOUT="120s", API_TOKEN="api"), **connecting)
+        for name in LOADS if CUTS else names:
+            with self.subTest(name):
+                self.run_load(name, CUTS // WAYS * SHARES[name])
+        counts = +self.cutter.counts
+        counts.update({"cuts": self.cutter.cuts, "re-attached": self.reattached(),
+                       "bytes sent again by the client": self.resent(),
+                       "bytes sent again by the server": self.resent_by_server()})
+        self.show(self.id().rpartition(".")[2], counts)
+        total.update(counts)
+        self.assertGreater(counts["bytes sent again by the client"], 0)
+        self.assertGreater(counts["bytes sent again by the server"], 0)
+        self.assert_shares(counts)
+
+    def run_load(self, name, quota):
+        began, before, counts = time.monotonic(), self.cutter.cuts, self.cutter.counts.copy()
+        options = {"megabytes": 1024} if name == "copy" and CUTS >= 10_000 else {}
+        self.cutter.mean = None
+        load = LOADS[name](self, bool(CUTS), **options)
+        self.cutter.mean = load.mean if not quota or name != "copy" else int(1.5 * load.size / quota)
+        try:
+            while True:
+                was = self.cutter.cuts
+                load.round()
+                self.assertGreater(self.cutter.cuts, was, "nothing was cut")
+                if self.cutter.cuts - before >= quota:
+                    break
+        finally:
+            load.close()
+            self.cutter.mean = None
+        self.show(f"  {name}, {time.monotonic() - began:.0f} s", self.cutter.counts - counts + collections.Counter(cuts=self.cutter.cuts - before))
+
+    def assert_shares(self, counts):
+        wanted = {cutter.UNACKNOWLEDGED: 0.5, cutter.IN_EXCHANGE: 0.1, cutter.LEFT_READABLE: 0.05}
+        for what, share in wanted.items():
+            self.assertGreaterEqual(counts[what], counts["cuts"] * share if CUTS else 1, what)
+
+    @staticmethod
+    def show(what, counts):
+        print(f"{what}: {counts['cuts']} cuts;",
+              ", ".join(f"{count} {name}" for name, count in counts.most_common() if name != "cuts"), flush=True)
+
+    def test_websocket(self):
+        self.go()
+
+    def test_websocket_in_tls(self):
+        self.go(encrypted=True, names=("copy", "pgbench"))
+
+
+WAYS = len([name for name in dir(Cuts) if name.startswith("test_")])
+
+
+def tearDownModule():
+    if CUTS and total:
+        Cuts.show("all together", total)
+
+
+def main():
+    global CUTS, SEED  # pylint: disable=global-statement
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cuts", type=int, default=10_000, help="how many connections are to be ended in all")
+    parser.add_argument("--seed", type=int, default=SEED)
+    arguments, rest = parser.parse_known_args()
+    CUTS, SEED = arguments.cuts, arguments.seed
+    unittest.main(argv=[sys.argv[0], "-v", *rest])
+
+
+if __name__ == "__main__":
+    main()
