@@ -20,11 +20,12 @@ from tests.support.sessions import SessionTest
 
 LONG = os.environ.get("ELECTRIC_LONG") == "1"
 CUTS = 10_000 if LONG else 0
+MEGABYTES = 1024  # to copy each way in the long form
 SEED = int(os.environ.get("ELECTRIC_SEED", "1"))
 
-LOADS = {"copy": loads.Copy, "pgbench": loads.Pgbench, "script": loads.Script,
-         "notifications": loads.Notifications, "idle": loads.Idle}
-SHARES = {"copy": 0.15, "pgbench": 0.35, "script": 0.25, "notifications": 0.15, "idle": 0.1}
+LOADS = {"pgbench": loads.Pgbench, "script": loads.Script, "notifications": loads.Notifications,
+         "idle": loads.Idle, "copy": loads.Copy}
+SHARES = {"pgbench": 0.35, "script": 0.25, "notifications": 0.15, "idle": 0.1, "copy": 0.15}
 total = collections.Counter()
 
 
@@ -50,7 +51,7 @@ class Cuts(SessionTest):
 
     def run_load(self, name, quota):
         began, before, counts = time.monotonic(), self.cutter.cuts, self.cutter.counts.copy()
-        options = {"megabytes": 1024} if name == "copy" and CUTS >= 10_000 else {}
+        options = {"megabytes": MEGABYTES} if name == "copy" and CUTS else {}
         self.cutter.mean = None
         load = LOADS[name](self, bool(CUTS), **options)
         self.cutter.mean = load.mean if not quota or name != "copy" else int(1.5 * load.size / quota)
@@ -92,12 +93,13 @@ def tearDownModule():
 
 
 def main():
-    global CUTS, SEED  # pylint: disable=global-statement
+    global CUTS, MEGABYTES, SEED  # pylint: disable=global-statement
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cuts", type=int, default=10_000, help="how many connections are to be ended in all")
+    parser.add_argument("--megabytes", type=int, default=MEGABYTES, help="how much is copied, over each way")
     parser.add_argument("--seed", type=int, default=SEED)
     arguments, rest = parser.parse_known_args()
-    CUTS, SEED = arguments.cuts, arguments.seed
+    CUTS, MEGABYTES, SEED = arguments.cuts, arguments.megabytes, arguments.seed
     unittest.main(argv=[sys.argv[0], "-v", *rest])
 
 

@@ -76,10 +76,9 @@ class Copy(Load):
 class Pgbench(Load):
     """Every transaction that pgbench counts is in the tables, once."""
 
-    mean = 20_000
-
     def __init__(self, rig, long=False):
         super().__init__(rig, long)
+        self.mean = 4000 if long else 20_000
         self.run("-i", "-s", "1", "-q")
         self.done = 0
 
@@ -119,7 +118,7 @@ class Script(Load):
 
     def __init__(self, rig, long=False):
         super().__init__(rig, long)
-        self.mean = 2000 if long else 5000
+        self.mean = 1200 if long else 5000
         self.workers = 4 if long else 1
         rig.cluster.psql(self.script("direct"))
         self.expected = self.outcome("direct")
