@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,19 +13,18 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "server/loop.h"
+#include "server/transport.h"
 
 /* Far above the high watermark: only an owner that ignores it gets here, and loses the stream. */
 #define QUEUE_MAX ((size_t)64 * 1024 * 1024)
-
-enum transfer { TRANSFERRED, BLOCKED, ENDED, FAILED };
 
 struct channel {
     struct stream stream;
     struct loop_watch watch;
     struct loop *loop;
-    SSL *ssl;
+    struct transport transport;
     struct buffer queue;
-    int error; /* errno of the failure, 0: none known */
+    SSL *(*on_hello)(void *owner); /* until the first byte has come */
     enum channel_ownership ownership;
     bool in_event; /* an event of ours is being handled: freeing waits */
     bool closed;   /* by the owner */
@@ -37,9 +35,6 @@ struct channel {
     bool broken;     /* a write failed; reported from the next event */
     bool above_high; /* on_drained is owed */
     bool told_broken;
-    /* TLS may need the other direction for its own messages. */
-    bool read_wants_write;
-    bool write_wants_read;
     bool read_pending; /* has_pending() at the last look */
     bool parked;       /* out of the epoll set */
 };
@@ -52,10 +47,8 @@ static struct channel *channel_of(struct stream *stream)
 static void free_channel(struct channel *channel)
 {
     loop_watch_remove(channel->loop, &channel->watch);
-    if (channel->ownership == CHANNEL_OWNS_SOCKET) {
-        SSL_free(channel->ssl);
-        close(channel->watch.fd);
-    }
+    if (channel->ownership == CHANNEL_OWNS_SOCKET)
+        transport_close(&channel->transport);
     buffer_clear(&channel->queue);
     free(channel);
 }
@@ -63,8 +56,7 @@ static void free_channel(struct channel *channel)
 /* Decrypted bytes inside the SSL, which no poll shows. */
 static bool has_pending(const struct channel *channel)
 {
-    return channel->ssl != NULL && !channel->paused && !channel->ended &&
-           SSL_has_pending(channel->ssl);
+    return !channel->paused && !channel->ended && transport_has_pending(&channel->transport);
 }
 
 static void park(struct channel *channel)
@@ -84,117 +76,21 @@ static void update_interest(struct channel *channel)
         channel->parked = false;
         (void)loop_watch_add(channel->loop, &channel->watch, 0);
     }
-    if ((!channel->paused && !channel->ended) || channel->write_wants_read)
+    if ((!channel->paused && !channel->ended) || channel->transport.write_wants_read)
         events |= EPOLLIN;
-    if ((queued && !channel->write_wants_read) || channel->read_wants_write ||
+    if ((queued && !channel->transport.write_wants_read) || channel->transport.read_wants_write ||
         channel->read_pending || (channel->broken && !channel->paused))
         events |= EPOLLOUT;
     loop_watch_change(channel->loop, &channel->watch, events);
-}
-
-/* What an SSL call that returned `result` <= 0 means. */
-static enum transfer tls_outcome(struct channel *channel, int result, bool *wants_other,
-                                 int other_direction)
-{
-    int reason = SSL_get_error(channel->ssl, result);
-
-    if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE) {
-        *wants_other = reason == other_direction;
-        return BLOCKED;
-    }
-    if (reason == SSL_ERROR_ZERO_RETURN)
-        return ENDED;
-    /* A peer that closes without close_notify, as Postgres does when it dies. */
-    if (reason == SSL_ERROR_SYSCALL && errno == 0)
-        return ENDED;
-    channel->error = reason == SSL_ERROR_SYSCALL ? errno : EPROTO;
-    return FAILED;
-}
-
-static enum transfer read_tls(struct channel *channel, uint8_t *out, size_t room, size_t *got)
-{
-    int n;
-
-    *got = 0;
-    /* A call gives one record; several make one event. */
-    while (*got < room) {
-        ERR_clear_error();
-        errno = 0;
-        n = SSL_read(channel->ssl, out + *got, (int)(room - *got));
-        if (n <= 0) {
-            enum transfer outcome =
-                tls_outcome(channel, n, &channel->read_wants_write, SSL_ERROR_WANT_WRITE);
-
-            /* What came before is delivered first; the call after next says it again. */
-            return *got > 0 ? TRANSFERRED : outcome;
-        }
-        channel->read_wants_write = false;
-        *got += (size_t)n;
-    }
-    return TRANSFERRED;
-}
-
-static enum transfer read_plain(struct channel *channel, uint8_t *out, size_t room, size_t *got)
-{
-    ssize_t n;
-
-    do
-        n = recv(channel->watch.fd, out, room, 0);
-    while (n < 0 && errno == EINTR);
-    *got = n > 0 ? (size_t)n : 0;
-    if (n > 0)
-        return TRANSFERRED;
-    if (n == 0)
-        return ENDED;
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
-        return BLOCKED;
-    channel->error = errno;
-    return FAILED;
-}
-
-static enum transfer write_tls(struct channel *channel, struct bytes data, size_t *put)
-{
-    int n;
-
-    *put = 0;
-    while (*put < data.len) {
-        size_t left = data.len - *put;
-
-        ERR_clear_error();
-        errno = 0;
-        n = SSL_write(channel->ssl, data.data + *put, left > INT32_MAX ? INT32_MAX : (int)left);
-        if (n <= 0)
-            return tls_outcome(channel, n, &channel->write_wants_read, SSL_ERROR_WANT_READ);
-        channel->write_wants_read = false;
-        *put += (size_t)n;
-    }
-    return TRANSFERRED;
-}
-
-static enum transfer write_plain(struct channel *channel, struct bytes data, size_t *put)
-{
-    ssize_t n;
-
-    do
-        n = send(channel->watch.fd, data.data, data.len, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    *put = n > 0 ? (size_t)n : 0;
-    if (n >= 0)
-        return TRANSFERRED;
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
-        return BLOCKED;
-    channel->error = errno;
-    return FAILED;
 }
 
 /* How many bytes of `data` the peer took; a failure is noted in `broken`. */
 static size_t write_some(struct channel *channel, struct bytes data)
 {
     size_t put;
-    enum transfer outcome =
-        channel->ssl != NULL ? write_tls(channel, data, &put) : write_plain(channel, data, &put);
+    enum transfer outcome = transport_write(&channel->transport, data, bytes_of(NULL, 0), &put);
 
-    if (outcome == ENDED || outcome == FAILED)
+    if (outcome == TRANSFER_ENDED || outcome == TRANSFER_FAILED)
         channel->broken = true;
     return put;
 }
@@ -202,11 +98,7 @@ static size_t write_some(struct channel *channel, struct bytes data)
 static void end_our_direction(struct channel *channel)
 {
     channel->finished = true;
-    if (channel->ssl != NULL) {
-        ERR_clear_error();
-        (void)SSL_shutdown(channel->ssl);
-    }
-    (void)shutdown(channel->watch.fd, SHUT_WR);
+    transport_finish(&channel->transport);
 }
 
 static void flush(struct channel *channel)
@@ -221,11 +113,34 @@ static void flush(struct channel *channel)
 
 static void report_closed(struct channel *channel)
 {
-    const char *reason = channel->error != 0 ? strerror(channel->error) : "connection closed";
-
     if (!channel->closed)
-        channel->stream.events->on_closed(channel->stream.owner, reason);
+        channel->stream.events->on_closed(channel->stream.owner,
+                                          transport_failure(&channel->transport));
     channel->closed = true;
+}
+
+/* Direct negotiation, as Postgres 17 clients may choose. */
+static bool sniff(struct channel *channel)
+{
+    SSL *(*on_hello)(void *owner) = channel->on_hello;
+    uint8_t first = 0;
+    ssize_t n;
+    SSL *ssl;
+
+    if (on_hello == NULL)
+        return true;
+    n = recv(channel->watch.fd, &first, 1, MSG_PEEK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    channel->on_hello = NULL;
+    if (n <= 0 || first != CHANNEL_TLS_HELLO)
+        return true;
+    ssl = on_hello(channel->stream.owner);
+    if (ssl != NULL)
+        channel_start_tls(&channel->stream, ssl);
+    else
+        report_closed(channel);
+    return ssl != NULL;
 }
 
 static enum transfer read_once(struct channel *channel)
@@ -233,20 +148,19 @@ static enum transfer read_once(struct channel *channel)
     uint8_t *scratch = loop_scratch(channel->loop);
     const struct stream_events *events = channel->stream.events;
     size_t got;
-    enum transfer outcome = channel->ssl != NULL ? read_tls(channel, scratch, LOOP_SCRATCH, &got)
-                                                 : read_plain(channel, scratch, LOOP_SCRATCH, &got);
+    enum transfer outcome = transport_read(&channel->transport, scratch, LOOP_SCRATCH, &got);
 
     switch (outcome) {
-    case TRANSFERRED:
+    case TRANSFER_DONE:
         events->on_data(channel->stream.owner, bytes_of(scratch, got));
         break;
-    case BLOCKED:
+    case TRANSFER_BLOCKED:
         break;
-    case ENDED:
+    case TRANSFER_ENDED:
         channel->ended = true;
         events->on_end(channel->stream.owner);
         break;
-    case FAILED:
+    case TRANSFER_FAILED:
         report_closed(channel);
         break;
     }
@@ -270,7 +184,7 @@ static bool is_gone(const struct channel *channel, uint32_t events, enum transfe
 {
     if (channel->ended)
         return channel->broken || (events & (EPOLLERR | EPOLLHUP)) != 0;
-    return channel->broken && !channel->paused && outcome == BLOCKED;
+    return channel->broken && !channel->paused && outcome == TRANSFER_BLOCKED;
 }
 
 static void drop_queue(struct channel *channel)
@@ -285,7 +199,7 @@ static void drop_queue(struct channel *channel)
 static void on_ready(struct loop_watch *watch, uint32_t events)
 {
     struct channel *channel = lws_container_of(watch, struct channel, watch);
-    enum transfer outcome = BLOCKED;
+    enum transfer outcome = TRANSFER_BLOCKED;
 
     channel->in_event = true;
     if (buffer_len(&channel->queue) > 0 && !channel->broken)
@@ -294,9 +208,9 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
      * of that, must go on, or neither would. */
     if (channel->broken)
         drop_queue(channel);
-    if (!channel->closed && !channel->paused && !channel->ended &&
+    if (!channel->closed && !channel->paused && !channel->ended && sniff(channel) &&
         ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || channel->read_pending ||
-         channel->read_wants_write || channel->broken))
+         channel->transport.read_wants_write || channel->broken))
         outcome = read_once(channel);
     if (!channel->closed && is_gone(channel, events, outcome))
         report_closed(channel);
@@ -316,7 +230,7 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
 /* The owner went on sending far above the watermark. */
 static void give_up(struct channel *channel)
 {
-    channel->error = ENOBUFS;
+    channel->transport.error = ENOBUFS;
     channel->broken = true;
     channel->ended = true;
     (void)shutdown(channel->watch.fd, SHUT_RDWR);
@@ -327,6 +241,9 @@ static void channel_send(struct stream *stream, struct bytes data)
     struct channel *channel = channel_of(stream);
 
     if (channel->finishing || channel->broken || channel->closed || data.len == 0)
+        return;
+    /* Whoever does not finish its handshake cannot be told anything. */
+    if (channel->transport.ssl != NULL && !SSL_is_init_finished(channel->transport.ssl))
         return;
     if (buffer_len(&channel->queue) == 0)
         data = bytes_skip(data, write_some(channel, data));
@@ -394,16 +311,37 @@ struct stream *channel_new(struct loop *loop, int fd, SSL *ssl, enum channel_own
     channel->stream = (struct stream){.ops = &channel_ops, .events = events, .owner = owner};
     channel->watch = (struct loop_watch){.on_ready = on_ready, .fd = fd};
     channel->loop = loop;
-    channel->ssl = ssl;
+    transport_init(&channel->transport, fd, ssl);
     channel->ownership = ownership;
     buffer_init(&channel->queue, QUEUE_MAX);
-    if (ssl != NULL) {
-        SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-        channel->read_pending = has_pending(channel);
-    }
+    channel->read_pending = has_pending(channel);
     if (!loop_watch_add(loop, &channel->watch, EPOLLIN | (channel->read_pending ? EPOLLOUT : 0))) {
         free(channel);
         return NULL;
     }
     return &channel->stream;
+}
+
+void channel_start_tls(struct stream *stream, SSL *ssl)
+{
+    struct channel *channel = channel_of(stream);
+
+    if (buffer_len(&channel->queue) > 0)
+        give_up(channel);
+    transport_init(&channel->transport, channel->watch.fd, ssl);
+}
+
+void channel_expect_tls(struct stream *stream, SSL *(*on_hello)(void *owner))
+{
+    channel_of(stream)->on_hello = on_hello;
+}
+
+const SSL *channel_ssl(const struct stream *stream)
+{
+    return ((const struct channel *)stream)->transport.ssl;
+}
+
+int channel_socket(const struct stream *stream)
+{
+    return ((const struct channel *)stream)->watch.fd;
 }

@@ -323,7 +323,7 @@ const struct stream_events *connection_client_events(void)
     return &client_events;
 }
 
-struct connection *connection_new(struct server *server, const char *peer,
+struct connection *connection_new(struct server *server, const struct client_address *address,
                                   enum session_entrance entrance)
 {
     struct connection *connection = mem_new(sizeof(*connection));
@@ -333,11 +333,11 @@ struct connection *connection_new(struct server *server, const char *peer,
     connection->timer.on_expired = on_timer;
     connection->linger.on_expired = on_linger;
     connection->opened_at = loop_now_ms();
-    (void)snprintf(connection->peer, sizeof(connection->peer), "%s", peer);
-    connection->log =
-        (struct log_context){.role = "session", .id = ++server->last_id, .peer = connection->peer};
+    connection->address = *address;
+    connection->log = (struct log_context){
+        .role = "session", .id = ++server->last_id, .peer = connection->address.text};
     connection->session = session_new(&server->session, &connection_host, connection,
-                                      connection->log.id, connection->peer, entrance, false);
+                                      connection->log.id, connection->address.text, entrance);
     connection_stand(connection, STANDING_UNREADY);
     metrics_session_begin(&connection->metrics, entrance);
     server_client_add(server, &connection->entry);

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+struct client_address;
 struct connection;
 struct server;
 struct stream;
@@ -13,7 +14,7 @@ struct stream_events;
 
 /* For a client that has just come in. The caller gives its stream `events` and the connection as
  * owner, then calls connection_start(). It frees itself when both ends are gone. */
-struct connection *connection_new(struct server *server, const char *peer,
+struct connection *connection_new(struct server *server, const struct client_address *address,
                                   enum session_entrance entrance);
 const struct stream_events *connection_client_events(void);
 void connection_start(struct connection *connection, struct stream *client);

@@ -7,6 +7,7 @@
 #include "server/ledger.h"
 #include "server/proxy/statement.h"
 #include "server/proxy/upstream.h"
+#include "server/tls.h"
 #include "server/worker.h"
 
 /* A statement job and whose it is. */
@@ -198,17 +199,43 @@ static void host_statement(void *host, enum session_statement kind)
     metrics_statement(kind);
 }
 
-static void host_authenticated(void *host, bool success)
+static void host_start_tls(void *host)
+{
+    struct connection *connection = host;
+    struct server *server = connection->server;
+    SSL *ssl = connection->client != NULL
+                   ? tls_accept(server->postgres_tls, channel_socket(connection->client), false)
+                   : NULL;
+
+    if (ssl != NULL) {
+        channel_start_tls(connection->client, ssl);
+        return;
+    }
+    connection_note(connection, "out of resources");
+    connection->closing = true;
+}
+
+static size_t host_channel_binding(void *host, uint8_t *out)
+{
+    const struct connection *connection = host;
+    const SSL *ssl =
+        connection->over_tcp && connection->client != NULL ? channel_ssl(connection->client) : NULL;
+
+    return ssl != NULL ? tls_binding(ssl, out) : 0;
+}
+
+static unsigned long host_authenticated(void *host, bool success)
 {
     struct connection *connection = host;
 
     if (!success) {
         log_warn(&connection->log, "wrong password");
-        return;
+        return guesses_note(&connection->server->guesses, &connection->address, loop_now_ms());
     }
     connection_admit(connection);
     if (connection->client != NULL)
         stream_established(connection->client);
+    return 0;
 }
 
 static void host_close(void *host, const char *reason)
@@ -232,6 +259,8 @@ const struct session_host connection_host = {
     .migrated = host_migrated,
     .refused = host_refused,
     .statement = host_statement,
+    .start_tls = host_start_tls,
+    .channel_binding = host_channel_binding,
     .authenticated = host_authenticated,
     .close = host_close,
 };

@@ -23,7 +23,7 @@ struct connection {
     struct server_client entry;
     struct server *server;
     struct log_context log;
-    char peer[PEER_NAME_MAX];
+    struct client_address address;
     char reason[128];
     uint64_t opened_at;
     uint64_t bytes_up, bytes_down;
@@ -39,6 +39,7 @@ struct connection {
     struct examination *examination; /* a statement job on a worker */
     unsigned depth;                  /* of calls into the session */
     enum standing standing;
+    bool over_tcp; /* `client` is a channel */
     bool session_pauses_client;
     bool upstream_is_full;
     bool refused;    /* the session wants Postgres, and gets connection_refusal() */

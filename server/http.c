@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/memory.h"
 #include "server/api/api.h"
 #include "server/connection.h"
 #include "server/exchange.h"
+#include "server/gate.h"
+#include "server/http_head.h"
 #include "server/listener.h"
 #include "server/loop.h"
 #include "server/metrics.h"
@@ -20,22 +23,33 @@
 #include "server/request.h"
 #include "server/server.h"
 #include "server/upgrade.h"
+#include "server/visitor.h"
 #include "server/tunnel.h"
 #include "server/websocket.h"
 
 /* So long one may keep the place of another without asking anything. */
 enum { IDLE_GRACE_MS = 1000 };
+/* Of all connections one address may have this part before they have become tunnels. */
+enum { ADDRESS_SHARE = 4 };
+/* What may be left to send of the answer to an upgrade. */
+#define UNSENT_MAX ((size_t)1024 * 1024)
 
-/* One accepted connection, from its first request to its end; the WebSocket once upgraded. */
+/* One accepted connection, from its gate to its end: the gate, libwebsockets' side of it from the
+ * first request on, then perhaps the WebSocket alone. */
 struct http_connection {
     struct server *server;
+    TAILQ_ENTRY(http_connection) entry;
     TAILQ_ENTRY(http_connection) idle_entry;
     bool idle;         /* in the server's list of those not upgraded */
     bool counted;      /* in its http_count */
     uint64_t asked_at; /* or came in */
+    struct gate *gate; /* until it closes or has become a WebSocket */
     struct lws *wsi;
     struct websocket *websocket;
-    char peer[PEER_NAME_MAX];
+    struct client_address peer; /* the socket's other end */
+    struct visitor visitor;     /* who sent the last request */
+    enum tls_client certificate;
+    bool certificate_known;
     struct control_waiter health; /* for a request that waits for it */
     bool waiting;
     struct exchange *exchange; /* an answer of the API that is under way */
@@ -71,11 +85,99 @@ static void stop_counting(struct http_connection *connection)
     connection->counted = false;
 }
 
-/* libwebsockets sees the end in its next turn and closes the descriptor. */
+/* Frees it once all three of its parts have gone. */
+static void release(struct http_connection *connection)
+{
+    if (connection->gate != NULL || connection->wsi != NULL || connection->websocket != NULL)
+        return;
+    stop_counting(connection);
+    TAILQ_REMOVE(&connection->server->http_connections, connection, entry);
+    free(connection);
+}
+
+/* libwebsockets sees the end of its side in its next turn. */
 static void evict(struct http_connection *connection)
 {
     stop_counting(connection);
-    (void)shutdown(lws_get_socket_fd(connection->wsi), SHUT_RDWR);
+    gate_close(connection->gate);
+    connection->gate = NULL;
+    release(connection);
+}
+
+/* The gate's */
+
+static bool on_gate_request(void *owner, int fd)
+{
+    struct http_connection *connection = owner;
+    const lws_sock_file_fd_type socket = {.sockfd = fd};
+
+    /* Closes the descriptor when it fails. */
+    connection->wsi =
+        lws_adopt_descriptor_vhost(loop_vhost(connection->server->loop),
+                                   LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET, socket, NULL, NULL);
+    if (connection->wsi != NULL)
+        lws_set_opaque_user_data(connection->wsi, connection);
+    return connection->wsi != NULL;
+}
+
+static void on_gate_refused(void *owner, int status)
+{
+    (void)owner;
+    metrics_request("other", status);
+}
+
+static void on_gate_closed(void *owner)
+{
+    struct http_connection *connection = owner;
+
+    connection->gate = NULL;
+    /* Its place is free, whatever libwebsockets still has to tidy up. */
+    stop_counting(connection);
+    release(connection);
+}
+
+static const struct gate_events gate_events = {
+    .on_request = on_gate_request,
+    .on_refused = on_gate_refused,
+    .on_closed = on_gate_closed,
+};
+
+static void log_certificate(const struct http_connection *connection, const char *reason)
+{
+    const struct log_context context = {.role = "http", .peer = connection->visitor.address.text};
+
+    log_warn(&context, "the client's certificate is not accepted: %s", reason);
+}
+
+/* Once: it is the connection's, whatever is asked on it. */
+static void note_certificate(struct http_connection *connection)
+{
+    const SSL *ssl = connection->gate != NULL ? gate_ssl(connection->gate) : NULL;
+    const char *reason;
+
+    if (ssl == NULL || connection->certificate_known)
+        return;
+    connection->certificate_known = true;
+    connection->certificate = tls_client(ssl, &reason);
+    if (connection->certificate == TLS_CLIENT_RIGHT)
+        tls_client_identity(ssl, connection->visitor.certificate);
+    else if (connection->certificate == TLS_CLIENT_WRONG)
+        log_certificate(connection, reason);
+}
+
+/* What the gate has written into the request's head. */
+static void note_client(struct http_connection *connection, struct lws *wsi)
+{
+    char *line = request_custom_header(wsi, HTTP_HEAD_CLIENT ":");
+    char *address = line != NULL ? strchr(line, ' ') : NULL;
+
+    if (address != NULL) {
+        connection->visitor.address.single = strncmp(line, "single ", 7) == 0;
+        (void)snprintf(connection->visitor.address.text, sizeof(connection->visitor.address.text),
+                       "%s", address + 1);
+    }
+    free(line);
+    note_certificate(connection);
 }
 
 /* Routes */
@@ -154,19 +256,31 @@ static const char *name_of(struct bytes path)
     return "other";
 }
 
-static int answer(const struct server *server, struct lws *wsi)
+/* An answer is complete, and the connection kept. */
+static int complete(struct http_connection *connection)
 {
-    const struct reply *reply = route(server, wsi);
+    if (lws_http_transaction_completed(connection->wsi))
+        return -1;
+    if (connection->gate != NULL)
+        gate_answered(connection->gate);
+    return 0;
+}
+
+static int send_answer(struct http_connection *connection, struct lws *wsi,
+                       const struct reply *reply)
+{
     int method;
 
     metrics_request(name_of(request_path(wsi, &method)), reply->status);
-    return reply_send(wsi, reply);
+    return reply_send(wsi, reply) == REPLY_KEPT ? complete(connection) : -1;
+}
+
+static int answer(struct http_connection *connection, struct lws *wsi)
+{
+    return send_answer(connection, wsi, route(connection->server, wsi));
 }
 
 /* The API */
-
-static const struct reply api_upgrade_reply = {
-    .status = 400, .body = "no upgrade here: ask by HTTP/1.1 (curl --http1.1)\n"};
 
 /* The endpoint's path, or NULL. */
 static const char *find_api(const struct http_connection *connection, struct lws *wsi)
@@ -186,7 +300,7 @@ static void start_exchange(struct http_connection *connection, struct lws *wsi, 
     connection->exchange = exchange_new(server->loop, wsi, path);
     server->exchange_count++;
     /* Who has shown that they may, is no stranger whose place others may have. */
-    if (api_handle(server->api, wsi, path, connection->peer, connection->exchange))
+    if (api_handle(server->api, wsi, path, connection->visitor.address.text, connection->exchange))
         leave_idle(connection);
 }
 
@@ -211,7 +325,7 @@ static int continue_exchange(struct http_connection *connection)
         end_exchange(connection);
         if (connection->counted)
             note_asked(connection);
-        return lws_http_transaction_completed(connection->wsi) ? -1 : 0;
+        return complete(connection);
     case EXCHANGE_CLOSES:
         break;
     }
@@ -239,13 +353,18 @@ static void on_health(struct control_waiter *waiter)
 static int on_request(struct lws *wsi)
 {
     struct http_connection *connection = connection_of(wsi);
+    const struct reply *refusal;
     const char *api_path;
 
     if (connection == NULL || !connection->counted)
         return -1;
     note_asked(connection);
+    note_client(connection, wsi);
     api_path = find_api(connection, wsi);
     if (api_path != NULL) {
+        refusal = upgrade_check_certificate(connection->server, connection->certificate);
+        if (refusal != NULL)
+            return send_answer(connection, wsi, refusal);
         start_exchange(connection, wsi, api_path);
         return 0;
     }
@@ -256,7 +375,7 @@ static int on_request(struct lws *wsi)
         lws_rx_flow_control(wsi, 0);
         return 0;
     }
-    return answer(connection->server, wsi);
+    return answer(connection, wsi);
 }
 
 static int on_writable(struct lws *wsi)
@@ -268,7 +387,7 @@ static int on_writable(struct lws *wsi)
     if (connection == NULL || !connection->waiting)
         return 0;
     connection->waiting = false;
-    return answer(connection->server, wsi);
+    return answer(connection, wsi);
 }
 
 /* Upgrades */
@@ -281,46 +400,50 @@ static int on_upgrade_request(struct lws *wsi, const char *protocol)
     if (connection == NULL || !connection->counted)
         return -1;
     note_asked(connection);
-    /* curl asks every server for h2c; the answer may ignore it (RFC 9110 section 7.8). */
-    if (strcasecmp(protocol, "h2c") == 0)
-        refusal =
-            find_api(connection, wsi) != NULL ? &api_upgrade_reply : route(connection->server, wsi);
-    else if (strcasecmp(protocol, "websocket") == 0)
-        refusal = upgrade_check(connection->server, wsi);
-    else
-        return -1; /* libwebsockets has answered */
+    note_client(connection, wsi);
+    /* The gate lets no other upgrade through. */
+    if (strcasecmp(protocol, "websocket") != 0)
+        return -1;
+    refusal = upgrade_check(connection->server, wsi, connection->certificate);
     if (refusal == NULL)
         return 0;
     return reply_send_last(wsi, refusal) < 0 ? -1 : 1;
 }
 
+static void on_websocket_gone(void *owner)
+{
+    struct http_connection *connection = owner;
+
+    connection->websocket = NULL;
+    release(connection);
+}
+
+/* The WebSocket goes on without libwebsockets. */
 static int on_established(struct lws *wsi)
 {
     struct http_connection *connection = connection_of(wsi);
     struct server *server;
-    struct websocket *websocket;
+    struct transport transport;
+    struct buffer unsent;
+    bool waited;
 
-    if (connection == NULL || !connection->counted)
+    if (connection == NULL || !connection->counted || connection->gate == NULL)
         return -1;
     leave_idle(connection);
     server = connection->server;
-    websocket = websocket_new(server->loop, server->watchdog, wsi);
-    if (websocket == NULL)
+    buffer_init(&unsent, UNSENT_MAX);
+    waited = gate_leave(connection->gate, &transport, &unsent);
+    connection->gate = NULL;
+    connection->websocket = websocket_new(server->loop, server->watchdog, &transport, &unsent,
+                                          waited, on_websocket_gone, connection);
+    if (connection->websocket == NULL)
         return -1;
-    connection->websocket = websocket;
     if (strcmp(lws_get_protocol(wsi)->name, TUNNEL_SUBPROTOCOL) == 0)
-        tunnel_accept(server->tunnel, websocket, connection->peer);
+        tunnel_accept(server->tunnel, connection->websocket, &connection->visitor);
     else
-        server_take_client(server, connection->peer, websocket_stream(websocket));
-    return 0;
-}
-
-static void on_gone(struct http_connection *connection)
-{
-    if (connection == NULL || connection->websocket == NULL)
-        return;
-    websocket_gone(connection->websocket);
-    connection->websocket = NULL;
+        server_take_client(server, &connection->visitor.address,
+                           websocket_stream(connection->websocket));
+    return -1;
 }
 
 static void on_destroyed(struct lws *wsi)
@@ -329,25 +452,12 @@ static void on_destroyed(struct lws *wsi)
 
     if (connection == NULL)
         return;
-    on_gone(connection);
     end_exchange(connection);
     if (connection->server->control != NULL)
         control_forget(connection->server->control, &connection->health);
-    stop_counting(connection);
-    free(connection);
     lws_set_opaque_user_data(wsi, NULL);
-}
-
-/* What is no HTTP at all. */
-static int on_garbage(struct lws *wsi)
-{
-    static const struct reply garbage = {
-        .status = 400,
-        .body = "this port speaks HTTP; Postgres clients come through electric-tunnel or the TCP "
-                "port\n"};
-
-    (void)reply_send_raw(wsi, &garbage);
-    return -1;
+    connection->wsi = NULL;
+    release(connection);
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -364,11 +474,6 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return on_upgrade_request(wsi, in);
     case LWS_CALLBACK_ESTABLISHED:
         return on_established(wsi);
-    case LWS_CALLBACK_RAW_RX:
-        return on_garbage(wsi);
-    case LWS_CALLBACK_CLOSED:
-        on_gone(connection_of(wsi));
-        return 0;
     case LWS_CALLBACK_WSI_DESTROY:
         on_destroyed(wsi);
         return 0;
@@ -395,24 +500,68 @@ bool http_has_room(void *owner)
     return true;
 }
 
+/* One address must not have all the places of those who have not become anything yet. */
+static void keep_to_share(struct server *server, const struct client_address *address)
+{
+    struct http_connection *connection, *oldest = NULL;
+    unsigned long count = 0;
+
+    if (!address->single)
+        return;
+    TAILQ_FOREACH_REVERSE(connection, &server->http_idle, http_connections, idle_entry)
+    {
+        if (strcmp(connection->peer.text, address->text) != 0)
+            continue;
+        oldest = connection;
+        count++;
+    }
+    if (oldest != NULL && count > server->settings->max_http / ADDRESS_SHARE)
+        evict(oldest);
+}
+
 void http_accept(void *owner, int fd, const struct sockaddr_storage *address)
 {
     struct server *server = owner;
-    struct http_connection *connection;
-    lws_sock_file_fd_type socket = {.sockfd = fd};
-    /* Closes the descriptor when it fails. */
-    struct lws *wsi = lws_adopt_descriptor_vhost(
-        loop_vhost(server->loop), LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET, socket, NULL, NULL);
+    struct http_connection *connection = mem_new(sizeof(*connection));
+    char name[PEER_NAME_MAX];
+    const struct gate_options options = {
+        .loop = server->loop,
+        .tls = server->http_tls,
+        .trusted = &server->settings->trusted_networks,
+        .peer = connection->peer.text,
+        .head_ms = server->settings->auth_timeout_ms,
+        .events = &gate_events,
+        .owner = connection,
+    };
 
-    if (wsi == NULL)
-        return;
-    connection = mem_new(sizeof(*connection));
+    listener_peer_name(address, name);
+    client_address_find(&connection->peer, name, &server->settings->trusted_networks, NULL, 0);
+    connection->visitor.address = connection->peer;
     connection->server = server;
-    connection->wsi = wsi;
     connection->health.on_answer = on_health;
-    listener_peer_name(address, connection->peer);
-    lws_set_opaque_user_data(wsi, connection);
+    connection->gate = gate_new(fd, &options);
+    if (connection->gate == NULL) {
+        close(fd);
+        free(connection);
+        return;
+    }
+    TAILQ_INSERT_TAIL(&server->http_connections, connection, entry);
     connection->counted = true;
     server->http_count++;
     note_asked(connection);
+    keep_to_share(server, &connection->peer);
+}
+
+void http_stop(struct server *server)
+{
+    struct http_connection *connection, *next;
+
+    for (connection = TAILQ_FIRST(&server->http_connections); connection != NULL;
+         connection = next) {
+        next = TAILQ_NEXT(connection, entry);
+        if (connection->gate != NULL)
+            evict(connection);
+        else if (connection->websocket != NULL)
+            websocket_drop(connection->websocket);
+    }
 }

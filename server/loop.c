@@ -106,9 +106,6 @@ static enum status create_context(struct loop *loop, const struct loop_http *htt
     info.protocols = loop->protocols;
     info.vhost_name = "default";
     info.alpn = "http/1.1"; /* over HTTP/2 there is no flow control */
-    /* What is no HTTP comes to us as raw bytes, so that it can be answered with a 400. */
-    info.options |= LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG;
-    info.listen_accept_role = "raw-skt";
     info.user = http->user;
     loop->vhost = lws_create_vhost(loop->context, &info);
     if (loop->vhost == NULL)

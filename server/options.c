@@ -16,6 +16,8 @@
 /* Descriptors beside those of sessions and HTTP: a hundred clients that have not logged in, a
  * hundred cancels that wait, listeners, epoll, log, workers, control connection. */
 #define OTHER_DESCRIPTORS 264
+/* The client's socket, and the pair behind its gate. */
+#define DESCRIPTORS_PER_REQUEST 3
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -84,6 +86,16 @@ static bool check_relay(const char *value, struct error *error)
     enum status status = url_split_host_port(value, &host, &port, error);
 
     free(host);
+    return status == STATUS_OK;
+}
+
+static bool check_networks(const char *value, struct error *error)
+{
+    struct networks networks;
+    enum status status = networks_parse(&networks, value, error);
+
+    if (status == STATUS_OK)
+        networks_clear(&networks);
     return status == STATUS_OK;
 }
 
@@ -176,6 +188,52 @@ static const struct option_spec rows[] = {
      .type = OPTION_SECRET,
      .offset = FIELD(tunnel_token),
      .help = "when set, the tunnel needs it as Authorization: Bearer"},
+    {.flag = "http-tls-cert",
+     .variable = "HTTP_TLS_CERT",
+     .type = OPTION_STRING,
+     .offset = FIELD(http_tls_cert),
+     .value_name = "FILE",
+     .help = "certificate of the HTTP port and its chain, PEM: it then speaks TLS; SIGHUP reads it "
+             "again"},
+    {.flag = "http-tls-key",
+     .variable = "HTTP_TLS_KEY",
+     .type = OPTION_STRING,
+     .offset = FIELD(http_tls_key),
+     .value_name = "FILE",
+     .help = "its private key, PEM, not encrypted"},
+    {.flag = "http-tls-client-ca",
+     .variable = "HTTP_TLS_CLIENT_CA",
+     .type = OPTION_STRING,
+     .offset = FIELD(http_tls_client_ca),
+     .value_name = "FILE",
+     .help = "authorities whose certificates clients must show for /proxy, /api and /metrics, PEM"},
+    {.flag = "pg-proxy-tls-cert",
+     .variable = "PG_PROXY_TLS_CERT",
+     .type = OPTION_STRING,
+     .offset = FIELD(tcp_tls_cert),
+     .value_name = "FILE",
+     .help = "certificate of the TCP port and its chain, PEM: it then offers TLS; SIGHUP reads it "
+             "again"},
+    {.flag = "pg-proxy-tls-key",
+     .variable = "PG_PROXY_TLS_KEY",
+     .type = OPTION_STRING,
+     .offset = FIELD(tcp_tls_key),
+     .value_name = "FILE",
+     .help = "its private key, PEM, not encrypted"},
+    {.flag = "pg-proxy-tls-required",
+     .variable = "PG_PROXY_TLS_REQUIRED",
+     .type = OPTION_BOOL,
+     .preset = "false",
+     .offset = FIELD(tcp_tls_required),
+     .help = "refuse clients without TLS on the TCP port"},
+    {.flag = "trusted-proxies",
+     .variable = "TRUSTED_PROXIES",
+     .type = OPTION_STRING,
+     .offset = FIELD(trusted_proxies),
+     .check = check_networks,
+     .value_name = "NETWORKS",
+     .help = "addresses and blocks (10.0.0.0/8) of the proxies in front, comma-separated: their "
+             "X-Forwarded-For is believed, for limits per address and the log"},
     {.flag = "allowed-origins",
      .variable = "ALLOWED_ORIGINS",
      .type = OPTION_STRING,
@@ -348,9 +406,10 @@ static void check_relay_mode(const struct server_settings *settings, FILE *compl
     if (is_set(settings->password))
         complain(complaints, "RELAY and PG_PROXY_PASSWORD exclude each other: a relay checks no "
                              "password, its destination does");
-    if (!is_set(settings->tunnel_token) && !settings->relay_without_auth)
-        complain(complaints, "RELAY needs ELECTRIC_TUNNEL_TOKEN, or --relay-without-auth when "
-                             "everyone who reaches the port may use it");
+    if (!is_set(settings->tunnel_token) && !is_set(settings->http_tls_client_ca) &&
+        !settings->relay_without_auth)
+        complain(complaints, "RELAY needs ELECTRIC_TUNNEL_TOKEN or HTTP_TLS_CLIENT_CA, or "
+                             "--relay-without-auth when everyone who reaches the port may use it");
     if (!settings->tunnel)
         complain(complaints, "RELAY needs the tunnel, which PG_PROXY_PORT=%s turns off",
                  settings->pg_proxy_port);
@@ -375,10 +434,48 @@ static void check_proxy_mode(const struct server_settings *settings, FILE *compl
         complain(complaints, "HTTP_PORT and PG_PROXY_PORT are both %u", settings->http_port);
 }
 
+static bool check_pair(const char *variable, const char *certificate, const char *key,
+                       FILE *complaints)
+{
+    if (is_set(certificate) == is_set(key))
+        return is_set(certificate);
+    complain(complaints, "%s_CERT and %s_KEY belong together: %s_%s is missing", variable, variable,
+             variable, is_set(certificate) ? "KEY" : "CERT");
+    return false;
+}
+
+static void check_files(enum tls_use use, const char *variable, const struct tls_files *files,
+                        FILE *complaints)
+{
+    struct error error;
+    struct tls *tls;
+
+    if (!check_pair(variable, files->certificate, files->key, complaints))
+        return;
+    tls = tls_new(use, files, &error);
+    if (tls == NULL)
+        complain(complaints, "%s: %s", variable, error.message);
+    tls_free(tls);
+}
+
+static void check_tls(const struct server_settings *settings, FILE *complaints)
+{
+    const struct tls_files http = server_settings_http_tls(settings);
+    const struct tls_files postgres = server_settings_postgres_tls(settings);
+
+    check_files(TLS_HTTP, "HTTP_TLS", &http, complaints);
+    check_files(TLS_POSTGRES, "PG_PROXY_TLS", &postgres, complaints);
+    if (http.client_ca != NULL && http.certificate == NULL)
+        complain(complaints, "HTTP_TLS_CLIENT_CA needs HTTP_TLS_CERT and HTTP_TLS_KEY");
+    if (settings->tcp_tls_required && postgres.certificate == NULL)
+        complain(complaints, "PG_PROXY_TLS_REQUIRED needs PG_PROXY_TLS_CERT and PG_PROXY_TLS_KEY");
+}
+
 static void check_descriptors(const struct server_settings *settings, FILE *complaints)
 {
     struct rlimit limit;
-    rlim_t needed = settings->max_sessions * 2 + settings->max_http + OTHER_DESCRIPTORS;
+    rlim_t needed = settings->max_sessions * 2 + settings->max_http * DESCRIPTORS_PER_REQUEST +
+                    OTHER_DESCRIPTORS;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
@@ -397,8 +494,10 @@ static void derive(struct server_settings *settings, FILE *complaints)
 {
     struct error error;
 
+    /* A failure has been complained of by the table's own check. */
+    (void)networks_parse(&settings->trusted_networks, settings->trusted_proxies, &error);
     if (settings->pg_proxy_port == NULL)
-        return; /* the table's own complaint stands already */
+        return;
     (void)parse_pg_proxy_port(settings->pg_proxy_port, &settings->tunnel, &settings->tcp,
                               &settings->tcp_port);
     settings->require_ssl_given =
@@ -415,6 +514,7 @@ static void derive(struct server_settings *settings, FILE *complaints)
     } else {
         check_proxy_mode(settings, complaints);
     }
+    check_tls(settings, complaints);
     check_descriptors(settings, complaints);
 }
 
@@ -449,7 +549,30 @@ void server_settings_clear(struct server_settings *settings)
 {
     free(settings->relay_host);
     settings->relay_host = NULL;
+    networks_clear(&settings->trusted_networks);
     options_clear(&server_option_table, settings);
+}
+
+static const char *given(const char *value)
+{
+    return is_set(value) ? value : NULL;
+}
+
+struct tls_files server_settings_http_tls(const struct server_settings *settings)
+{
+    return (struct tls_files){
+        .certificate = given(settings->http_tls_cert),
+        .key = given(settings->http_tls_key),
+        .client_ca = given(settings->http_tls_client_ca),
+    };
+}
+
+struct tls_files server_settings_postgres_tls(const struct server_settings *settings)
+{
+    return (struct tls_files){
+        .certificate = given(settings->tcp_tls_cert),
+        .key = given(settings->tcp_tls_key),
+    };
 }
 
 char *server_settings_database(const struct server_settings *settings)

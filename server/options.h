@@ -3,6 +3,8 @@
 #define SERVER_OPTIONS_H
 
 #include "common/options.h"
+#include "server/client_address.h"
+#include "server/tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +34,11 @@ struct server_settings {
     char *password;
     int password_method; /* enum password_method */
     char *tunnel_token;
+    char *http_tls_cert, *http_tls_key, *http_tls_client_ca;
+    char *tcp_tls_cert, *tcp_tls_key;
+    bool tcp_tls_required;
+    char *trusted_proxies;
+    struct networks trusted_networks; /* from trusted_proxies */
     char *allowed_origins;
     /* The HTTP API */
     int api_auth; /* enum api_auth */
@@ -63,6 +70,10 @@ extern const struct option_table server_option_table;
 enum status server_settings_read(int argc, char **argv, struct server_settings *settings,
                                  char **problems);
 void server_settings_clear(struct server_settings *settings);
+
+/* Without certificate: clear text. */
+struct tls_files server_settings_http_tls(const struct server_settings *settings);
+struct tls_files server_settings_postgres_tls(const struct server_settings *settings);
 
 /* The database that DATABASE_URL names (or implies); owned by the caller. */
 char *server_settings_database(const struct server_settings *settings);

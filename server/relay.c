@@ -24,7 +24,7 @@ struct relay {
     struct server_client entry;
     struct server *server;
     struct log_context log;
-    char peer[PEER_NAME_MAX];
+    char peer[CLIENT_ADDRESS_MAX];
     struct stream *client;   /* NULL once gone */
     struct stream *upstream; /* NULL before connected and once gone */
     struct dial *dial;       /* while connecting */
@@ -249,7 +249,7 @@ const struct stream_events *relay_client_events(void)
     return &client_events;
 }
 
-struct relay *relay_new(struct server *server, const char *peer)
+struct relay *relay_new(struct server *server, const struct client_address *address)
 {
     struct relay *relay = mem_new(sizeof(*relay));
 
@@ -258,7 +258,7 @@ struct relay *relay_new(struct server *server, const char *peer)
     relay->linger.on_expired = on_linger;
     relay->opened_at = loop_now_ms();
     buffer_init(&relay->early, EARLY_MAX);
-    (void)snprintf(relay->peer, sizeof(relay->peer), "%s", peer);
+    (void)snprintf(relay->peer, sizeof(relay->peer), "%s", address->text);
     relay->log =
         (struct log_context){.role = "relay", .id = ++server->last_id, .peer = relay->peer};
     server_client_add(server, &relay->entry);

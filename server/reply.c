@@ -27,14 +27,24 @@ static const char *phrase(int status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 411:
+        return "Length Required";
     case 426:
         return "Upgrade Required";
     case 429:
         return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
     case 500:
         return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
     case 503:
         return "Service Unavailable";
+    case 505:
+        return "HTTP Version Not Supported";
     default:
         return "Error";
     }
@@ -91,21 +101,14 @@ static bool is_head(struct lws *wsi)
     return method == LWSHUMETH_HEAD;
 }
 
-int reply_send(struct lws *wsi, const struct reply *reply)
+enum reply_result reply_send(struct lws *wsi, const struct reply *reply)
 {
     bool keep = request_keeps_alive(wsi);
 
-    if (send_response(wsi, reply, is_head(wsi), keep) < 0 || !keep)
-        return -1;
-    return lws_http_transaction_completed(wsi) ? -1 : 0;
+    return send_response(wsi, reply, is_head(wsi), keep) == 0 && keep ? REPLY_KEPT : REPLY_ENDS;
 }
 
 int reply_send_last(struct lws *wsi, const struct reply *reply)
 {
     return send_response(wsi, reply, is_head(wsi), false);
-}
-
-int reply_send_raw(struct lws *wsi, const struct reply *reply)
-{
-    return send_response(wsi, reply, false, false);
 }

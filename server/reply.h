@@ -20,14 +20,14 @@ enum reply_framing { REPLY_LENGTH, REPLY_CHUNKED, REPLY_UNTIL_CLOSE };
 void reply_append_head(struct buffer *out, const struct reply *reply, enum reply_framing framing,
                        size_t body_len, bool keep_alive);
 
-/* Each sends a body of at most 1 KiB at once and gives what libwebsockets' callback must return. A
- * HEAD request gets no body. */
+/* Each sends a body of at most 1 KiB at once. A HEAD request gets no body. */
 
-/* Answers a request; the connection is kept alive as the request asks. */
-int reply_send(struct lws *wsi, const struct reply *reply);
-/* Answers and announces that the connection ends; ending it is the caller's. */
+/* Answers a request; the connection is kept alive as the request asks, ending it is the caller's.
+ */
+enum reply_result { REPLY_KEPT, REPLY_ENDS };
+enum reply_result reply_send(struct lws *wsi, const struct reply *reply);
+/* Answers and announces that the connection ends; gives what libwebsockets' callback must return
+ * when that fails. */
 int reply_send_last(struct lws *wsi, const struct reply *reply);
-/* The same where no request was understood. */
-int reply_send_raw(struct lws *wsi, const struct reply *reply);
 
 #endif

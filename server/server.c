@@ -24,6 +24,7 @@
 #include "server/proxy/control.h"
 #include "server/relay.h"
 #include "server/stream.h"
+#include "server/tls.h"
 #include "server/tunnel.h"
 #include "server/websocket.h"
 #include "server/worker.h"
@@ -107,19 +108,42 @@ static void own(struct stream *stream, const struct stream_events *events, void 
     stream->owner = owner;
 }
 
-void server_take_client(struct server *server, const char *peer, struct stream *stream)
+void server_take_client(struct server *server, const struct client_address *address,
+                        struct stream *stream)
 {
     if (server->relay != NULL) {
-        struct relay *relay = relay_new(server, peer);
+        struct relay *relay = relay_new(server, address);
 
         own(stream, relay_client_events(), relay);
         relay_start(relay, stream);
     } else {
-        struct connection *client = connection_new(server, peer, SESSION_WEBSOCKET);
+        struct connection *client = connection_new(server, address, SESSION_WEBSOCKET);
 
         own(stream, connection_client_events(), client);
         connection_start(client, stream);
     }
+}
+
+/* Certificates */
+
+static void reload(struct tls *tls, const char *port)
+{
+    struct error error;
+
+    if (tls == NULL)
+        return;
+    if (tls_reload(tls, &error) == STATUS_OK)
+        log_info(NULL, "the %s port's certificate was read again", port);
+    else
+        log_error(NULL, "the %s port keeps its certificate: %s", port, error.message);
+}
+
+static void reload_all(struct server *server)
+{
+    if (server->http_tls == NULL && server->postgres_tls == NULL)
+        log_info(NULL, "SIGHUP: there are no certificates to read again");
+    reload(server->http_tls, "HTTP");
+    reload(server->postgres_tls, "Postgres");
 }
 
 /* The drain */
@@ -180,7 +204,9 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
 
     (void)events;
     while (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (runner->server.draining)
+        if (info.ssi_signo == SIGHUP)
+            reload_all(&runner->server);
+        else if (runner->server.draining)
             loop_stop(runner->server.loop);
         else
             drain(runner);
@@ -202,6 +228,7 @@ static enum status watch_signals(struct runner *runner, struct error *error)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     runner->signals = (struct loop_watch){.on_ready = on_signal,
                                           .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
@@ -336,6 +363,8 @@ static enum status start_proxy(struct runner *runner, struct error *error)
         .md5_password = settings->password_method == PASSWORD_MD5 ? settings->password : NULL,
         .database = runner->database,
         .shadow_databases = settings->shadow_databases,
+        .tls = server->postgres_tls != NULL,
+        .tls_required = settings->tcp_tls_required,
         .auth_timeout_ms = settings->auth_timeout_ms,
         .query_max = QUERY_MAX,
     };
@@ -344,6 +373,19 @@ static enum status start_proxy(struct runner *runner, struct error *error)
         return error_set(error, STATUS_SYSTEM, "53000", "could not start a thread: %s",
                          strerror(errno));
     return settings->tcp ? listen_postgres(runner, error) : STATUS_OK;
+}
+
+static enum status start_tls(struct server *server, struct error *error)
+{
+    const struct tls_files http = server_settings_http_tls(server->settings);
+    const struct tls_files postgres = server_settings_postgres_tls(server->settings);
+
+    if (http.certificate != NULL && (server->http_tls = tls_new(TLS_HTTP, &http, error)) == NULL)
+        return STATUS_USAGE;
+    if (postgres.certificate != NULL &&
+        (server->postgres_tls = tls_new(TLS_POSTGRES, &postgres, error)) == NULL)
+        return STATUS_USAGE;
+    return STATUS_OK;
 }
 
 static enum status start(struct runner *runner, struct error *error)
@@ -355,7 +397,8 @@ static enum status start(struct runner *runner, struct error *error)
     /* Signals first, so that workers inherit them blocked. */
     if ((status = start_loop(runner, error)) != STATUS_OK ||
         (status = watch_signals(runner, error)) != STATUS_OK ||
-        (status = start_workers(runner, error)) != STATUS_OK)
+        (status = start_workers(runner, error)) != STATUS_OK ||
+        (status = start_tls(server, error)) != STATUS_OK)
         return status;
     if (settings->relay_host != NULL) {
         server->relay = dial_target_new(settings->relay_host, settings->relay_port);
@@ -383,12 +426,15 @@ static void stop(struct runner *runner)
     worker_pool_free(server->introspectors);
     worker_pool_free(server->examiners);
     worker_pool_free(server->workers);
+    http_stop(server);
     websocket_watchdog_stop(server->watchdog);
     loop_free(server->loop);
     tunnel_free(server->tunnel);
     api_free(server->api);
     websocket_watchdog_free(server->watchdog);
     dial_target_free(server->relay);
+    tls_free(server->http_tls);
+    tls_free(server->postgres_tls);
     auth_verifier_free(runner->verifier);
     free(runner->database);
     if (runner->signals.fd >= 0)
@@ -404,6 +450,7 @@ int server_run(const struct server_settings *settings)
 
     /* A write to a peer that has gone is an error code here, not a signal. */
     (void)signal(SIGPIPE, SIG_IGN);
+    TAILQ_INIT(&runner.server.http_connections);
     TAILQ_INIT(&runner.server.http_idle);
     runner.deadline.on_expired = on_deadline;
     status = start(&runner, &error);

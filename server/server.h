@@ -3,6 +3,7 @@
 #define SERVER_SERVER_H
 
 #include "common/status.h"
+#include "server/guesses.h"
 #include "server/options.h"
 #include "server/proxy/session.h"
 
@@ -18,6 +19,7 @@ struct ledger;
 struct listener;
 struct loop;
 struct stream;
+struct tls;
 struct tunnel;
 struct websocket_watchdog;
 struct worker_pool;
@@ -44,13 +46,17 @@ struct server {
     struct control *control;                 /* proxy mode, else NULL */
     struct api *api;
     struct ledger *ledger; /* once the schema is installed, if changes are captured; or NULL */
+    struct tls *http_tls;  /* NULL: clear text */
+    struct tls *postgres_tls;
     struct session_settings session;
+    struct guesses guesses;
     struct server_client *clients;
     unsigned long client_count;
-    unsigned long http_count;          /* connections on the HTTP port, WebSockets included */
-    unsigned long exchange_count;      /* answers of the API under way */
-    unsigned long unready_count;       /* clients that have not authenticated yet */
-    unsigned long admitted_count;      /* clients that have, and whose session is not over */
+    unsigned long http_count;     /* connections on the HTTP port, WebSockets included */
+    unsigned long exchange_count; /* answers of the API under way */
+    unsigned long unready_count;  /* clients that have not authenticated yet */
+    unsigned long admitted_count; /* clients that have, and whose session is not over */
+    struct http_connections http_connections;
     struct http_connections http_idle; /* those not upgraded; who asked longest ago stands first */
     unsigned long long last_id;
     bool draining;
@@ -63,7 +69,8 @@ int server_run(const struct server_settings *settings);
  * a WebSocket exists before its owner does. */
 bool server_has_room(const struct server *server);
 /* Serves a client that has come through the tunnel: gives `stream` its owner. */
-void server_take_client(struct server *server, const char *peer, struct stream *stream);
+void server_take_client(struct server *server, const struct client_address *address,
+                        struct stream *stream);
 void server_client_add(struct server *server, struct server_client *client);
 void server_client_remove(struct server *server, struct server_client *client);
 /* Something has come to its end: a draining server with nothing left to do ends. */

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct lws;
 struct server;
 struct tunnel;
+struct visitor;
 struct websocket;
 
 /* The subprotocol of the upgrade (RFC 6455 section 1.9). */
@@ -30,6 +30,7 @@ size_t tunnel_detached_count(const struct tunnel *tunnel);
 
 /* A WebSocket on which the subprotocol was agreed. Its first message decides: a start-up packet of
  * Postgres means that it is used without the protocol after all. */
-void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket, const char *peer);
+void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket,
+                   const struct visitor *visitor);
 
 #endif

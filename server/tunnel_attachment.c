@@ -1,6 +1,5 @@
 /* What carries a session's frames for a while, of whatever kind: its first frame says whose it is.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -10,12 +9,13 @@
 enum { RETRY_AFTER_S = 1 };
 
 void attachment_init(struct attachment *attachment, const struct attachment_ops *ops,
-                     struct tunnel *tunnel, enum tunnel_framing framing, const char *peer)
+                     struct tunnel *tunnel, enum tunnel_framing framing,
+                     const struct visitor *visitor)
 {
     attachment->ops = ops;
     attachment->tunnel = tunnel;
     attachment->accepted_at = tunnel_now();
-    (void)snprintf(attachment->peer, sizeof(attachment->peer), "%s", peer);
+    attachment->visitor = *visitor;
     tunnel_decoder_init(&attachment->decoder, framing, tunnel->settings.max_frame);
     attachment->waiting = true;
     tunnel->waiting++;
@@ -90,7 +90,8 @@ static void refuse(struct attachment *attachment, enum tunnel_refusal reason)
                     .text = bytes_of_string(tunnel_refusal_text(reason))},
     };
 
-    log_debug(NULL, "%s: tunnel refused: %s", attachment->peer, tunnel_refusal_text(reason));
+    log_debug(NULL, "%s: tunnel refused: %s", attachment->visitor.address.text,
+              tunnel_refusal_text(reason));
     answer(attachment, &frame);
 }
 

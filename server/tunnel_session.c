@@ -303,11 +303,16 @@ enum tunnel_refusal tunnel_session_resume(struct tunnel_session *session,
 {
     struct attachment *old = session->attachment;
     uint32_t number;
-    enum tunnel_refusal refusal = endpoint_resume(session->endpoint, tunnel_now(), resume, &number);
+    enum tunnel_refusal refusal;
 
+    if (memcmp(session->certificate, attachment->visitor.certificate,
+               sizeof(session->certificate)) != 0)
+        return TUNNEL_REFUSAL_DENIED;
+    refusal = endpoint_resume(session->endpoint, tunnel_now(), resume, &number);
     if (refusal != TUNNEL_REFUSAL_NONE)
         return refusal;
-    log_debug(NULL, "%s: session resumed, attempt %u", attachment->peer, resume->attempt);
+    log_debug(NULL, "%s: session resumed, attempt %u", attachment->visitor.address.text,
+              resume->attempt);
     if (old != NULL)
         attachment_leave(old);
     attach(session, attachment, number);
@@ -487,13 +492,14 @@ enum tunnel_refusal tunnel_session_open(struct attachment *attachment,
     }
     session->stream.ops = &ops;
     session->tunnel = tunnel;
+    memcpy(session->certificate, attachment->visitor.certificate, sizeof(session->certificate));
     session->timer.on_expired = on_timer;
     session->endpoint = endpoint_new_server(&tunnel->settings, open);
     buffer_init(&session->pending, PENDING_MAX);
     LIST_INSERT_HEAD(&tunnel->sessions, session, link);
     attach(session, attachment, endpoint_attach(session->endpoint, tunnel_now()));
     session->depth++;
-    server_take_client(tunnel->server, attachment->peer, &session->stream);
+    server_take_client(tunnel->server, &attachment->visitor.address, &session->stream);
     session->depth--;
     pump(session);
     return TUNNEL_REFUSAL_NONE;

@@ -12,6 +12,7 @@
 #include "server/stream.h"
 #include "server/tunnel.h"
 #include "server/tunnel_peers.h"
+#include "server/visitor.h"
 
 #include <sys/queue.h>
 
@@ -59,7 +60,7 @@ struct attachment {
     const struct attachment_ops *ops;
     LIST_ENTRY(attachment) link;
     struct tunnel *tunnel;
-    char peer[PEER_NAME_MAX];
+    struct visitor visitor;
     struct tunnel_decoder decoder;
     struct loop_timer patience; /* its kind's; at first for the first frame */
     int64_t accepted_at;
@@ -72,7 +73,8 @@ struct attachment {
 
 /* `attachment` is zeroed; its kind has set the callback of `patience`. */
 void attachment_init(struct attachment *attachment, const struct attachment_ops *ops,
-                     struct tunnel *tunnel, enum tunnel_framing framing, const char *peer);
+                     struct tunnel *tunnel, enum tunnel_framing framing,
+                     const struct visitor *visitor);
 /* Before its kind frees it. */
 void attachment_clear(struct attachment *attachment);
 /* Bytes came; the frames among them are obeyed. It may be over after that. */
@@ -105,8 +107,9 @@ struct tunnel_session {
     struct tunnel *tunnel;
     struct endpoint *endpoint;
     struct registry_entry *entry;
-    struct attachment *attachment; /* NULL while detached */
-    struct buffer pending;         /* of the owner, for which the ring has no place */
+    uint8_t certificate[TLS_IDENTITY_SIZE]; /* of who has opened it, and may resume it */
+    struct attachment *attachment;          /* NULL while detached */
+    struct buffer pending;                  /* of the owner, for which the ring has no place */
     struct loop_timer timer;
     struct tunnel_canceller *canceller; /* once CANCEL has come */
     uint64_t resent;                    /* bytes that the metrics know of */

@@ -108,7 +108,7 @@ static void become_raw(struct websocket_attachment *carrier)
         attachment_finish(attachment, STREAM_END_FAILED, "too many connections (MAX_SESSIONS)");
     } else {
         websocket_carry_bytes(carrier->websocket);
-        server_take_client(server, attachment->peer, stream_of(attachment));
+        server_take_client(server, &attachment->visitor.address, stream_of(attachment));
         free_carrier(carrier);
     }
 }
@@ -148,7 +148,7 @@ static void on_closed(void *owner, const char *reason)
 {
     struct attachment *attachment = owner;
 
-    log_debug(NULL, "%s: attachment closed: %s", attachment->peer, reason);
+    log_debug(NULL, "%s: attachment closed: %s", attachment->visitor.address.text, reason);
     stop(attachment);
     if (attachment->session != NULL)
         tunnel_session_detached(attachment->session);
@@ -186,7 +186,8 @@ static void make_room(struct tunnel *tunnel)
         drop(carrier_of(oldest));
 }
 
-void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket, const char *peer)
+void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket,
+                   const struct visitor *visitor)
 {
     static const struct attachment_ops ops = {
         .has_room = has_room,
@@ -208,7 +209,7 @@ void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket, const cha
     loop_timer_set(tunnel->server->loop, &carrier->attachment.patience,
                    tunnel->waiting < PREWARMED_MAX && !tunnel->server->draining ? PREWARMED_MS
                                                                                 : SILENT_MS);
-    attachment_init(&carrier->attachment, &ops, tunnel, TUNNEL_MESSAGES, peer);
+    attachment_init(&carrier->attachment, &ops, tunnel, TUNNEL_MESSAGES, visitor);
     websocket_carry_messages(websocket, on_piece);
     websocket_own(websocket, &events, carrier);
 }

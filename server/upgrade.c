@@ -45,6 +45,13 @@ static const struct reply wrong_token = {
     .status = 401,
     .headers = "WWW-Authenticate: Bearer realm=\"electric-tunnel\", error=\"invalid_token\"\r\n",
     .body = "wrong token: ELECTRIC_TUNNEL_TOKEN differs between electric-tunnel and the server\n"};
+static const struct reply no_certificate = {
+    .status = 403,
+    .body = "this server needs a client certificate: electric-tunnel --cert FILE --key FILE\n"};
+static const struct reply wrong_certificate = {
+    .status = 403,
+    .body = "the client certificate is expired, or of an authority that the server does not know "
+            "(HTTP_TLS_CLIENT_CA); its log says which\n"};
 static const struct reply draining = {
     .status = 503, .headers = "Retry-After: 5\r\n", .body = "the server is shutting down\n"};
 static const struct reply full = {.status = 503,
@@ -127,11 +134,22 @@ static const struct reply *check_token(const struct server *server, struct lws *
     return ok ? NULL : &wrong_token;
 }
 
-const struct reply *upgrade_check(const struct server *server, struct lws *wsi)
+const struct reply *upgrade_check_certificate(const struct server *server,
+                                              enum tls_client certificate)
+{
+    if (server->http_tls == NULL || server->settings->http_tls_client_ca == NULL ||
+        certificate == TLS_CLIENT_RIGHT)
+        return NULL;
+    return certificate == TLS_CLIENT_NONE ? &no_certificate : &wrong_certificate;
+}
+
+const struct reply *upgrade_check(const struct server *server, struct lws *wsi,
+                                  enum tls_client certificate)
 {
     char *path = NULL;
     int len = 0;
     int method = lws_http_get_uri_and_method(wsi, &path, &len);
+    const struct reply *refusal;
 
     if (!bytes_equal_string(bytes_of(path, len > 0 ? (size_t)len : 0), "/proxy"))
         return &elsewhere;
@@ -147,6 +165,8 @@ const struct reply *upgrade_check(const struct server *server, struct lws *wsi)
         return &foreign_origin;
     if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 && !offers_tunnel(wsi))
         return &unknown_protocol;
+    if ((refusal = upgrade_check_certificate(server, certificate)) != NULL)
+        return refusal;
     /* In proxy mode the session says these, in Postgres's words; and a session that can be resumed
      * in its own. */
     if (server->relay != NULL && server->draining && !offers_tunnel(wsi))

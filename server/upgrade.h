@@ -4,12 +4,18 @@
 
 #include <libwebsockets.h>
 
+#include "server/tls.h"
+
 struct reply;
 struct server;
 
 /* NULL when granted, else the refusal, which lives as long as the program. Everything that
  * libwebsockets would drop without a word is refused here with one. */
-const struct reply *upgrade_check(const struct server *server, struct lws *wsi);
+const struct reply *upgrade_check(const struct server *server, struct lws *wsi,
+                                  enum tls_client certificate);
+/* Why a certificate is not enough where one is needed; NULL: it is right, or none is needed. */
+const struct reply *upgrade_check_certificate(const struct server *server,
+                                              enum tls_client certificate);
 
 /* For any request on the path while the tunnel is turned off. */
 const struct reply *upgrade_disabled_reply(void);

@@ -2,12 +2,9 @@
 #include "server/websocket.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "common/memory.h"
 #include "server/loop.h"
@@ -25,13 +22,16 @@ static struct websocket *websocket_of(struct stream *stream)
 
 static void update_interest(struct websocket *websocket)
 {
+    bool reads = !websocket->paused || websocket->close_sent;
+    bool queued = buffer_len(&websocket->queue) > 0;
     uint32_t events = 0;
 
     if (websocket->failed)
         return;
-    if (!websocket->paused || websocket->close_sent)
+    if (reads || websocket->transport.write_wants_read)
         events |= EPOLLIN;
-    if (buffer_len(&websocket->queue) > 0 || !websocket->checked)
+    if ((queued && !websocket->transport.write_wants_read) ||
+        websocket->transport.read_wants_write || (reads && websocket->pending))
         events |= EPOLLOUT;
     loop_watch_change(websocket->loop, &websocket->watch, events);
 }
@@ -44,7 +44,7 @@ void websocket_hang_up(struct websocket *websocket, const char *reason)
         return;
     websocket->failed = true;
     loop_watch_remove(websocket->loop, &websocket->watch);
-    lws_set_timeout(websocket->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+    loop_timer_set(websocket->loop, &websocket->gone, 0);
 }
 
 /* Writing */
@@ -52,21 +52,12 @@ void websocket_hang_up(struct websocket *websocket, const char *reason)
 /* How many bytes of the two the kernel took; hangs up when it cannot take any ever again. */
 static size_t write_now(struct websocket *websocket, struct bytes header, struct bytes payload)
 {
-    struct iovec parts[] = {
-        {.iov_base = (void *)(uintptr_t)header.data, .iov_len = header.len},
-        {.iov_base = (void *)(uintptr_t)payload.data, .iov_len = payload.len},
-    };
-    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = payload.len > 0 ? 2 : 1};
-    ssize_t n;
+    size_t put;
+    enum transfer outcome = transport_write(&websocket->transport, header, payload, &put);
 
-    do
-        n = sendmsg(websocket->watch.fd, &message, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        return (size_t)n;
-    if (errno != EAGAIN && errno != EWOULDBLOCK)
+    if (outcome == TRANSFER_ENDED || outcome == TRANSFER_FAILED)
         websocket_hang_up(websocket, "connection reset");
-    return 0;
+    return put;
 }
 
 /* A frame, its header in front of its payload in `header` already. */
@@ -287,46 +278,36 @@ static void decode(struct websocket *websocket, struct bytes in)
 static void on_readable(struct websocket *websocket)
 {
     uint8_t *scratch = loop_scratch(websocket->loop);
-    ssize_t n;
+    size_t got;
 
-    do
-        n = recv(websocket->watch.fd, scratch, LOOP_SCRATCH, 0);
-    while (n < 0 && errno == EINTR);
-    if (n > 0) {
+    switch (transport_read(&websocket->transport, scratch, LOOP_SCRATCH, &got)) {
+    case TRANSFER_DONE:
         websocket->heard = true;
-        decode(websocket, bytes_of(scratch, (size_t)n));
-    } else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
-        websocket_hang_up(websocket, n == 0 ? "connection lost" : strerror(errno));
+        /* Only a read that had no room for more leaves decrypted bytes behind. */
+        websocket->pending = got == LOOP_SCRATCH && transport_has_pending(&websocket->transport);
+        decode(websocket, bytes_of(scratch, got));
+        break;
+    case TRANSFER_BLOCKED:
+        websocket->pending = false;
+        break;
+    case TRANSFER_ENDED:
+        websocket_hang_up(websocket, "connection lost");
+        break;
+    case TRANSFER_FAILED:
+        websocket_hang_up(websocket, transport_failure(&websocket->transport));
+        break;
     }
-}
-
-/* A client must wait for the answer to its upgrade request (RFC 6455 section 4.1). What came with
- * the request is inside libwebsockets, which says only whether anybody's input waits there: ours
- * does if the answer depends on whether we take input. */
-static bool sent_too_early(struct websocket *websocket)
-{
-    struct lws_context *context = lws_get_context(websocket->wsi);
-    bool others_wait = lws_service_adjust_timeout(context, 1, 0) == 0;
-    bool anyone_waits;
-
-    lws_rx_flow_control(websocket->wsi, 1);
-    anyone_waits = lws_service_adjust_timeout(context, 1, 0) == 0;
-    lws_rx_flow_control(websocket->wsi, 0);
-    return anyone_waits && !others_wait;
 }
 
 static void on_ready(struct loop_watch *watch, uint32_t events)
 {
     struct websocket *websocket = lws_container_of(watch, struct websocket, watch);
 
-    if (!websocket->checked) {
-        websocket->checked = true;
-        if (sent_too_early(websocket))
-            refuse(websocket, FRAME_CLOSE_PROTOCOL_ERROR, "data came before the upgrade's answer");
-    }
     if (buffer_len(&websocket->queue) > 0)
         on_writable(websocket);
-    if (!websocket->failed && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+    if (!websocket->failed &&
+        ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || websocket->transport.read_wants_write ||
+         (websocket->pending && !websocket->paused)))
         on_readable(websocket);
     if (!websocket->failed)
         finish_if_sent(websocket);
@@ -367,17 +348,30 @@ static void websocket_close(struct stream *stream)
         websocket_hang_up(websocket, "closed");
 }
 
-void websocket_gone(struct websocket *websocket)
+void websocket_drop(struct websocket *websocket)
 {
+    void (*on_gone)(void *context) = websocket->on_gone;
+    void *context = websocket->context;
+
     websocket_unlink(websocket);
+    loop_timer_stop(&websocket->gone);
     loop_watch_remove(websocket->loop, &websocket->watch);
     if (!websocket->closed)
         websocket->stream.events->on_closed(websocket->stream.owner, websocket->reason != NULL
                                                                          ? websocket->reason
                                                                          : "connection lost");
+    if (websocket->transport.error == 0)
+        transport_finish(&websocket->transport);
+    transport_close(&websocket->transport);
     buffer_clear(&websocket->queue);
     free(websocket->end_reason);
     free(websocket);
+    on_gone(context);
+}
+
+static void on_gone_timer(struct loop_timer *timer)
+{
+    websocket_drop(lws_container_of(timer, struct websocket, gone));
 }
 
 /* The beginning */
@@ -391,24 +385,33 @@ static const struct stream_ops websocket_ops = {
 };
 
 struct websocket *websocket_new(struct loop *loop, struct websocket_watchdog *watchdog,
-                                struct lws *wsi)
+                                const struct transport *transport, struct buffer *unsent,
+                                bool waited, void (*on_gone)(void *context), void *context)
 {
     struct websocket *websocket = mem_new(sizeof(*websocket));
 
     websocket->stream.ops = &websocket_ops;
     websocket->loop = loop;
-    websocket->wsi = wsi;
-    websocket->watch = (struct loop_watch){.on_ready = on_ready, .fd = lws_get_socket_fd(wsi)};
+    websocket->watch = (struct loop_watch){.on_ready = on_ready, .fd = transport->fd};
+    websocket->transport = *transport;
+    websocket->gone.on_expired = on_gone_timer;
+    websocket->on_gone = on_gone;
+    websocket->context = context;
+    websocket->queue = *unsent;
+    buffer_set_capacity(&websocket->queue, QUEUE_MAX);
+    websocket->pending = transport_has_pending(transport);
     frame_decoder_init(&websocket->decoder, FRAME_SERVER);
-    buffer_init(&websocket->queue, QUEUE_MAX);
-    /* libwebsockets still polls the socket, for hang-ups only. */
-    lws_rx_flow_control(wsi, 0);
-    /* Writable at once, so that what came too early is noticed though no more may come. */
-    if (!loop_watch_add(loop, &websocket->watch, EPOLLIN | EPOLLOUT)) {
+    if (!loop_watch_add(loop, &websocket->watch, EPOLLIN)) {
+        transport_close(&websocket->transport);
+        buffer_clear(&websocket->queue);
         free(websocket);
         return NULL;
     }
     websocket_link(watchdog, websocket);
+    /* A client must wait for the answer to its upgrade request (RFC 6455 section 4.1). */
+    if (!waited)
+        refuse(websocket, FRAME_CLOSE_PROTOCOL_ERROR, "data came before the upgrade's answer");
+    update_interest(websocket);
     return websocket;
 }
 

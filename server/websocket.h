@@ -1,7 +1,7 @@
 /* One WebSocket (RFC 6455) as a stream: binary messages whose boundaries mean nothing.
  *
- * libwebsockets answers the upgrade and owns the connection; from then on its socket is read and
- * written here, through our own epoll set and framing. (Its own receive path unmasks byte by byte,
+ * libwebsockets has answered the upgrade; from then on the client's socket is read and written
+ * here, through our own epoll set and framing. (The library's receive path unmasks byte by byte,
  * which was two fifths of this server's CPU in bulk, takes unmasked frames, and answers one ping of
  * two.) */
 #ifndef SERVER_WEBSOCKET_H
@@ -9,9 +9,9 @@
 
 #include "server/stream.h"
 
-#include <libwebsockets.h>
-
+struct buffer;
 struct loop;
+struct transport;
 struct websocket;
 
 /* Finds dead peers of all WebSockets; one a server. */
@@ -22,10 +22,12 @@ void websocket_watchdog_stop(struct websocket_watchdog *watchdog);
 /* Once all WebSockets are gone, with the loop; NULL-safe. */
 void websocket_watchdog_free(struct websocket_watchdog *watchdog);
 
-/* Takes over the connection in LWS_CALLBACK_ESTABLISHED; websocket_gone() frees it. Must get its
- * owner, by websocket_own(), before the callback returns. NULL when the kernel refuses. */
+/* Takes over a connection whose upgrade is answered, `unsent` being what is left of that to send;
+ * `waited`: the client has. Must get its owner, by websocket_own(), at once. `on_gone` is called
+ * when it is freed. NULL when the kernel refuses; the connection is closed then. */
 struct websocket *websocket_new(struct loop *loop, struct websocket_watchdog *watchdog,
-                                struct lws *wsi);
+                                const struct transport *transport, struct buffer *unsent,
+                                bool waited, void (*on_gone)(void *context), void *context);
 void websocket_own(struct websocket *websocket, const struct stream_events *events, void *owner);
 struct stream *websocket_stream(struct websocket *websocket);
 
@@ -42,8 +44,7 @@ void websocket_stop_pings(struct websocket *websocket);
 #define WEBSOCKET_HEAD_MAX 2048
 void websocket_send_message(struct websocket *websocket, struct bytes head, struct bytes payload);
 
-/* libwebsockets closes the connection (LWS_CALLBACK_CLOSED), because it was asked to or because the
- * socket failed. `websocket` is not to be used any more. */
-void websocket_gone(struct websocket *websocket);
+/* Ends it at once: on_closed(), then it is gone. */
+void websocket_drop(struct websocket *websocket);
 
 #endif

@@ -5,15 +5,19 @@
 #include "common/buffer.h"
 #include "common/frame.h"
 #include "server/loop.h"
+#include "server/transport.h"
 #include "server/websocket.h"
 
 struct websocket {
     struct stream stream;
-    struct loop_watch watch; /* libwebsockets' socket, in our epoll set */
+    struct loop_watch watch;
+    struct transport transport;
     struct loop *loop;
     struct websocket_watchdog *watchdog;
     struct websocket *next, *previous; /* the watchdog's list */
-    struct lws *wsi;
+    struct loop_timer gone;            /* the loop's next turn, which reports it */
+    void (*on_gone)(void *context);
+    void *context;
     struct frame_decoder decoder;
     websocket_piece *on_piece; /* NULL: boundaries of messages mean nothing */
     struct buffer queue;       /* frames, the first perhaps half sent */
@@ -26,7 +30,7 @@ struct websocket {
     bool heard;             /* since the last tick */
     bool no_pings;
     bool pong_owed; /* for a ping that came while output was blocked */
-    bool checked;   /* sent_too_early() was asked */
+    bool pending;   /* the SSL holds bytes that no poll shows */
     bool closed;    /* by the owner */
     bool paused;
     bool finishing;  /* Close follows once the queue is sent */
@@ -34,7 +38,7 @@ struct websocket {
     bool close_received;
     bool refused; /* the peer broke the protocol: its bytes are thrown away */
     bool above_high;
-    bool failed; /* libwebsockets has been told to close it */
+    bool failed; /* to be reported, and freed */
 };
 
 /* Closes the connection without further words; reported as on_closed() from the loop. */

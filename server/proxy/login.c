@@ -34,11 +34,16 @@ static void refuse_version(struct session *session, const struct startup_packet 
     session_fail(session, &error);
 }
 
-/* SSLRequest and GSSENCRequest: not here. Each may be asked once. */
-static void decline_encryption(struct session *session, const struct startup_packet *packet,
-                               bool *asked, struct bytes rest)
+static bool offers_tls(const struct session *session)
 {
-    static const uint8_t no = 'N';
+    return session->settings->tls && session->entrance == SESSION_TCP && !session->tls;
+}
+
+/* SSLRequest and GSSENCRequest. Each may be asked once; the latter is never granted. */
+static void answer_encryption(struct session *session, const struct startup_packet *packet,
+                              bool *asked, struct bytes rest)
+{
+    static const uint8_t no = 'N', yes = 'S';
 
     if (*asked) {
         refuse_version(session, packet);
@@ -48,6 +53,10 @@ static void decline_encryption(struct session *session, const struct startup_pac
         violation(session, packet->kind == STARTUP_SSL_REQUEST
                                ? "received unencrypted data after SSL request"
                                : "received unencrypted data after GSSAPI encryption request");
+    } else if (packet->kind == STARTUP_SSL_REQUEST && offers_tls(session)) {
+        session->ops->send_client(session->host, bytes_of(&yes, 1));
+        session_began_tls(session);
+        session->ops->start_tls(session->host);
     } else {
         *asked = true;
         session->ops->send_client(session->host, bytes_of(&no, 1));
@@ -74,6 +83,7 @@ static void negotiate_version(struct session *session, const struct startup_pack
 
 static void request_password(struct session *session)
 {
+    uint8_t binding[SESSION_BINDING_MAX];
     struct buffer data, out;
 
     buffer_init(&data, SESSION_MESSAGE_MAX);
@@ -88,7 +98,9 @@ static void request_password(struct session *session)
         pgwire_encode_authentication(&out, PGWIRE_AUTH_MD5,
                                      bytes_of(session->md5_salt, sizeof session->md5_salt));
     } else {
-        session->exchange = auth_exchange_new(session->settings->verifier, bytes_of(NULL, 0));
+        session->exchange = auth_exchange_new(
+            session->settings->verifier,
+            bytes_of(binding, session->ops->channel_binding(session->host, binding)));
         session->login_step = LOGIN_SASL_INITIAL;
         auth_append_mechanisms(session->exchange, &data);
         pgwire_encode_authentication(&out, PGWIRE_AUTH_SASL, buffer_peek(&data));
@@ -140,6 +152,14 @@ static void begin_login(struct session *session, const struct startup_packet *pa
         session_fail(session, &session->doom);
         return;
     }
+    if (session->settings->tls_required && session->entrance == SESSION_TCP && !session->tls) {
+        error_set(&error, STATUS_DENIED, "28000",
+                  "the migrations proxy takes no clients without "
+                  "TLS");
+        error_hint(&error, "Connect with sslmode=require or stricter.");
+        session_fail(session, &error);
+        return;
+    }
     session->user = copy_parameter(packet, "user");
     session->database = copy_parameter(packet, "database");
     if (session->user == NULL) {
@@ -169,10 +189,10 @@ static void startup_packet(struct session *session, struct bytes *in)
     }
     switch (packet.kind) {
     case STARTUP_SSL_REQUEST:
-        decline_encryption(session, &packet, &session->asked_ssl, *in);
+        answer_encryption(session, &packet, &session->asked_ssl, *in);
         break;
     case STARTUP_GSSENC_REQUEST:
-        decline_encryption(session, &packet, &session->asked_gssenc, *in);
+        answer_encryption(session, &packet, &session->asked_gssenc, *in);
         break;
     case STARTUP_CANCEL_REQUEST:
         session->ops->cancel(session->host, packet.pid, packet.secret);
@@ -230,7 +250,7 @@ static void login_succeeded(struct session *session, struct buffer *final)
 {
     struct buffer out;
 
-    session->ops->authenticated(session->host, true);
+    (void)session->ops->authenticated(session->host, true);
     if (buffer_len(final) > 0) {
         buffer_init(&out, SESSION_MESSAGE_MAX);
         pgwire_encode_authentication(&out, PGWIRE_AUTH_SASL_FINAL, buffer_peek(final));
@@ -242,9 +262,10 @@ static void login_succeeded(struct session *session, struct buffer *final)
 /* A wrong password is answered late, so that guessing is slow. */
 static void login_failed(struct session *session)
 {
-    session->ops->authenticated(session->host, false);
+    unsigned long delay_ms = session->ops->authenticated(session->host, false);
+
     session_enter(session, SESSION_REJECTING);
-    session->ops->set_timer(session->host, SESSION_REJECT_DELAY_MS);
+    session->ops->set_timer(session->host, delay_ms);
 }
 
 void login_reject(struct session *session)

@@ -37,7 +37,7 @@ enum session_mode session_mode(const struct session *session)
 
 struct session *session_new(const struct session_settings *settings,
                             const struct session_host *host_ops, void *host, unsigned long long id,
-                            const char *peer, enum session_entrance entrance, bool tls)
+                            const char *peer, enum session_entrance entrance)
 {
     struct session *session = mem_new(sizeof *session);
 
@@ -47,7 +47,6 @@ struct session *session_new(const struct session_settings *settings,
     session->peer = mem_copy_string(peer);
     session->log = (struct log_context){.role = "session", .id = id, .peer = session->peer};
     session->entrance = entrance;
-    session->tls = tls;
     session->text_settings.encoding = ENCODING_AMBIGUOUS;
     session->server_encoding = ENCODING_UTF8;
     buffer_init(&session->client_input, LOGIN_INPUT_MAX);
@@ -57,6 +56,12 @@ struct session *session_new(const struct session_settings *settings,
     buffer_init(&session->held, SESSION_HELD_MAX);
     pipeline_init(&session->pipeline);
     return session;
+}
+
+void session_began_tls(struct session *session)
+{
+    session->tls = true;
+    session->asked_ssl = true; /* it cannot be asked for any more */
 }
 
 void session_free(struct session *session)

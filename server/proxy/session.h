@@ -36,6 +36,8 @@ struct session_settings {
     const char *md5_password;     /* PG_PROXY_AUTH=md5: the password itself; else NULL */
     const char *database;         /* the one of DATABASE_URL */
     const char *shadow_databases; /* comma-separated names, a trailing * matches any rest */
+    bool tls;                     /* offered on the TCP port … */
+    bool tls_required;            /* … and insisted on there */
     unsigned long auth_timeout_ms;
     size_t query_max; /* longest SQL text that is looked at; longer ones pass unchanged */
     /* Known once sessions can be served. */
@@ -71,6 +73,8 @@ enum session_statement {
     SESSION_STATEMENTS,
 };
 
+#define SESSION_BINDING_MAX 64
+
 struct session_host {
     void (*send_client)(void *host, struct bytes data);
     void (*send_upstream)(void *host, struct bytes data);
@@ -97,19 +101,26 @@ struct session_host {
     void (*refused)(void *host, const char *sqlstate);
     /* A text of the client goes upstream. */
     void (*statement)(void *host, enum session_statement kind);
-    /* Authentication finished, for the log and limits. */
-    void (*authenticated)(void *host, bool success);
+    /* The client's next byte, and everything after it both ways, belongs to TLS. */
+    void (*start_tls)(void *host);
+    /* The tls-server-end-point data of the client's TLS connection, at most
+     * SESSION_BINDING_MAX bytes, and its size; 0: there is none. */
+    size_t (*channel_binding)(void *host, uint8_t *out);
+    /* Authentication finished, for the log and limits; how many milliseconds a failure waits for
+     * its answer. */
+    unsigned long (*authenticated)(void *host, bool success);
     /* Send what is queued to the client, then close both sides. `reason` is for the log and valid
      * during the call only. */
     void (*close)(void *host, const char *reason);
 };
 
-/* `host_ops` and `settings` are borrowed; `tls` says that the client's bytes already come through
- * TLS of this process. `id` and `peer` are for the log. */
+/* `host_ops` and `settings` are borrowed. `id` and `peer` are for the log. */
 struct session *session_new(const struct session_settings *settings,
                             const struct session_host *host_ops, void *host, unsigned long long id,
-                            const char *peer, enum session_entrance entrance, bool tls);
+                            const char *peer, enum session_entrance entrance);
 void session_free(struct session *session);
+/* The client has begun with TLS unasked (sslnegotiation=direct). */
+void session_began_tls(struct session *session);
 /* Starts the clock on the start-up packet. */
 void session_start(struct session *session);
 

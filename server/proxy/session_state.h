@@ -32,7 +32,6 @@ enum login_step { LOGIN_SASL_INITIAL, LOGIN_SASL_RESPONSE, LOGIN_MD5 };
  * may be a RowDescription. */
 #define SESSION_TAG_MAX ((size_t)128)
 #define SESSION_HELD_MAX (SESSION_MESSAGE_MAX + SESSION_TAG_MAX + 2)
-#define SESSION_REJECT_DELAY_MS 1000
 /* For a message under way to end, so that the client can be told why the session does. */
 #define SESSION_DOOM_MS 2000
 #define SESSION_PIECE ((size_t)256 * 1024)
@@ -46,7 +45,7 @@ struct session {
     enum session_entrance entrance;
     enum session_state state;
     enum session_mode mode;
-    bool tls;
+    bool tls; /* the client's bytes come through TLS of ours */
 
     /* login.c */
     bool asked_ssl, asked_gssenc;

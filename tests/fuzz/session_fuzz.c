@@ -106,6 +106,20 @@ static void on_close(void *host, const char *reason)
     closed = true;
 }
 
+static size_t on_binding(void *host, uint8_t *out)
+{
+    (void)host;
+    (void)out;
+    return 0;
+}
+
+static unsigned long on_authenticated(void *host, bool success)
+{
+    (void)host;
+    (void)success;
+    return 1000;
+}
+
 static const struct session_host host_ops = {
     .send_client = on_client,
     .send_upstream = on_upstream,
@@ -119,7 +133,9 @@ static const struct session_host host_ops = {
     .migrated = on_event,
     .refused = on_close,
     .statement = on_statement,
-    .authenticated = on_pause,
+    .start_tls = on_event,
+    .channel_binding = on_binding,
+    .authenticated = on_authenticated,
     .close = on_close,
 };
 
@@ -406,8 +422,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes in = bytes_of(data, size);
-    struct session *session =
-        session_new(&settings, &host_ops, NULL, 1, "fuzz", SESSION_TCP, false);
+    struct session *session = session_new(&settings, &host_ops, NULL, 1, "fuzz", SESSION_TCP);
     bool orderly = size > 0 && (data[0] & 0x80) == 0;
     uint8_t speaker, len;
 

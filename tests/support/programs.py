@@ -242,7 +242,7 @@ class Relay(Program):
 
     def __init__(self, port, *flags, **variables):
         self.http_port = None
-        if "ELECTRIC_TUNNEL_TOKEN" not in variables:
+        if not {"ELECTRIC_TUNNEL_TOKEN", "HTTP_TLS_CLIENT_CA"} & set(variables):
             flags = ("--relay-without-auth", *flags)
         super().__init__([path_of("ELECTRIC_PROXY"), "--listen", "127.0.0.1", "--http-port", "0", "--relay",
                           f"127.0.0.1:{port}", *flags], variables)

@@ -80,10 +80,23 @@ static void on_set_timer(void *context, unsigned long ms)
     host.timer = ms;
 }
 
-static void on_authenticated(void *context, bool success)
+static unsigned long on_authenticated(void *context, bool success)
 {
     (void)context;
-    (void)success;
+    return success ? 0 : SESSION_RIG_DELAY_MS;
+}
+
+static void on_start_tls(void *context)
+{
+    (void)context;
+    host.tls = true;
+}
+
+static size_t on_channel_binding(void *context, uint8_t *out)
+{
+    (void)context;
+    (void)out;
+    return 0;
 }
 
 static void on_close(void *context, const char *reason)
@@ -123,6 +136,8 @@ static const struct session_host host_ops = {
     .migrated = on_migrated,
     .refused = on_refused,
     .statement = on_statement,
+    .start_tls = on_start_tls,
+    .channel_binding = on_channel_binding,
     .authenticated = on_authenticated,
     .close = on_close,
 };
@@ -140,7 +155,7 @@ void begin(void)
     memset(&host, 0, sizeof host);
     buffer_init(&host.client, 256u * 1024 * 1024);
     buffer_init(&host.upstream, 256u * 1024 * 1024);
-    session = session_new(&settings, &host_ops, &host, 1, "test", SESSION_TCP, false);
+    session = session_new(&settings, &host_ops, &host, 1, "test", SESSION_TCP);
     session_start(session);
 }
 

@@ -6,6 +6,8 @@
 #include "common/buffer.h"
 #include "server/proxy/session.h"
 
+/* What a wrong password waits for its answer. */
+#define SESSION_RIG_DELAY_MS 1000
 #define LITERAL(text) bytes_of(text, sizeof(text) - 1)
 
 /* What the session did. */
@@ -14,7 +16,7 @@ extern struct session_rig {
     char closed[128];
     char asked[64], database[64];
     char parameters[256];
-    bool connecting, paused, upstream_full, finished;
+    bool connecting, paused, upstream_full, finished, tls;
     unsigned long timer;
     uint32_t cancelled;
     unsigned migrated;
