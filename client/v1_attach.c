@@ -235,7 +235,8 @@ static void begin_anew(struct v1 *v1)
     log_debug(&v1->tunnel.log, "opening anew as %s", v1->route);
 }
 
-/* The service has no room for a new session. */
+/* The server takes no new session. One that is full says when there may be room; one that shuts
+ * down has a neighbour, or a successor soon. */
 static void wait_to_open(struct v1 *v1, const struct tunnel_refused *refused, const char *text)
 {
     int64_t wait = (int64_t)refused->retry_after_s * 1000;
@@ -244,7 +245,7 @@ static void wait_to_open(struct v1 *v1, const struct tunnel_refused *refused, co
 
     if (wait > 0 && now_of(v1) + wait <= v1->opened_at + OPEN_PATIENCE) {
         begin_anew(v1);
-        schedule_after_failure(v1, wait);
+        schedule_after_failure(v1, full ? wait : 0);
         return;
     }
     error_set(&error, STATUS_UNAVAILABLE, full ? "53300" : "57P03", "%s takes no new sessions: %s",

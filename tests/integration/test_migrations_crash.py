@@ -170,7 +170,7 @@ class CrashTest(LedgerChecks, ProgramTest):
     def start_server(self):
         http, tcp = self.ports
         self.server = self.start(Server(self.cluster.url(DATABASE), pg_proxy_port=f"http:{tcp}", HTTP_PORT=http,
-                                        CAPTURE="true"))
+                                        CAPTURE="true", SESSION_RETAIN="2s"))
 
     def login(self, entrance, durable=True):
         port = {"tcp": self.server.pg_port, "tunnel": self.tunnel.port}[entrance]

@@ -58,13 +58,15 @@ class Cutter:
     `target` (a port); `mean` bytes until the harm; `harms` to choose from; `spare` so many first
     connections; `early`, the share of connections that are harmed while they begin; `inside`, the share
     that is ended inside of OPEN and OPENED or RESUME and RESUMED; `hole`, how long a black hole is open;
+    `age`, seconds after which each connection is ended, as many an edge does;
     `overlap`: attachments that the server wants left are held back until they are; `blocked`: no
     connection gets through."""
 
     def __init__(self, target=None, seed=1, mean=None, harms=HARMS, spare=0, early=0.1, inside=0.0, hole=1.0,
-                 overlap=False):
+                 overlap=False, age=None):
         self.target, self.mean, self.harms, self.spare = target, mean, harms, spare
         self.early, self.inside, self.hole, self.overlap, self.blocked = early, inside, hole, overlap, False
+        self.age = age
         self.inner_target = None
         self.counts = collections.Counter()
         self.seed = seed
@@ -230,6 +232,7 @@ class Link:  # pylint: disable=too-many-instance-attributes
         self.look_at = 0.0  # whether it is
         self.ends_at = 0.0  # until then what comes is thrown away
         self.over = False
+        self.too_old_at = time.monotonic() + cutter.age if cutter.age and number else 0.0
         self.inside = None  # the harm to do inside of the exchange
         self.at = None  # (direction, position, harm): of that direction alone
         self.plan = None  # (position, harm): of both together
@@ -278,7 +281,7 @@ class Link:  # pylint: disable=too-many-instance-attributes
         return self.number > 0 and not self.left_until and not self.ends_at and not self.swallow_until and not self.over
 
     def times(self):
-        marks = [self.swallow_until, self.ends_at, self.look_at]
+        marks = [self.swallow_until, self.ends_at, self.look_at, self.too_old_at]
         for way in self.ways:
             marks += [way.held_until, way.due() or 0.0]
         return [at for at in marks if at > 0]
@@ -286,7 +289,7 @@ class Link:  # pylint: disable=too-many-instance-attributes
     def turn(self, now):
         if self.over:
             return
-        if (self.swallow_until and now >= self.swallow_until) or (self.ends_at and now >= self.ends_at):
+        if any(at and now >= at for at in (self.swallow_until, self.ends_at, self.too_old_at)):
             self.end(RESET)
             return
         if self.left_until:

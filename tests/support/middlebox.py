@@ -130,21 +130,25 @@ http {{
 
 class Haproxy(Middlebox):
     """`certificate`, a pair of paths: it is spoken to by TLS. `proxy_line`: the target is told whose connection it is.
-    Several targets: the query's `session` decides."""
+    Several targets: the query's `session` decides; `check`, a path, is what tells those that take new connections."""
 
     command = "haproxy"
     arguments = ("-q", "-db", "-f", "{file}")
 
-    def __init__(self, target, *others, idle="1h", certificate=None, proxy_line=False):
+    def __init__(self, target, *others, idle="1h", certificate=None, proxy_line=False, check=None):
         super().__init__()
         self.targets, self.idle = (target, *others), idle
-        self.certificate, self.proxy_line = certificate, proxy_line
+        self.certificate, self.proxy_line, self.check = certificate, proxy_line, check
 
     def configuration(self):
         tls = ""
         if self.certificate is not None:
             pieces = [open(path, encoding="ascii").read() for path in self.certificate]  # pylint: disable=consider-using-with
             tls = f" ssl crt {self.write('certificate', ''.join(pieces))}"
+        check = "" if self.check is None else f"""
+    option httpchk GET {self.check}
+    option redispatch
+    default-server check inter 200ms fall 1 rise 1"""
         servers = "\n".join(f"    server s{port} 127.0.0.1:{port}{' send-proxy' if self.proxy_line else ''}"
                             for port in self.targets)
         return f"""
@@ -161,7 +165,7 @@ frontend in
     default_backend out
 backend out
     balance url_param session
-    hash-type consistent
+    hash-type consistent{check}
 {servers}
 """
 
