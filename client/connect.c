@@ -631,7 +631,11 @@ static void shake_hands(struct connecting *connecting)
         return;
     }
     tls_describe_failure(transport->ssl, reason, saved, connecting->target->url.host, &error);
-    fail(connecting, STATUS_UNAVAILABLE, &error);
+    tell_hop(connecting, "", &error);
+    /* An alert is an answer, and so is a certificate that will not do. */
+    finish(connecting, &(struct connect_result){.status = STATUS_UNAVAILABLE,
+                                                .error = &error,
+                                                .cut = reason != SSL_ERROR_SSL});
 }
 
 static void secure(struct connecting *connecting)

@@ -13,15 +13,12 @@ import unittest
 from tests.support import wire
 from tests.support.cluster import Cluster
 from tests.support.middlebox import Haproxy, Nginx, Squid, Tinyproxy
-from tests.support.programs import Client, ProgramTest, Server, run
+from tests.support.programs import Client, ProgramTest, Server
+from tests.support.sessions import needs_http_carrier
 
 SILENCE = 60 if os.environ.get("ELECTRIC_LONG") == "1" else 12
 IDLE = "5s"
 SIZE = 3_000_000
-
-
-def has_http_carrier():
-    return "--transport" in run("ELECTRIC_TUNNEL", "--help").stdout
 
 
 class MiddleboxTest(ProgramTest):
@@ -72,7 +69,7 @@ class MiddleboxTest(ProgramTest):
             "tinyproxy, CONNECT with a password, Timeout 5": (Tinyproxy, {}),
         }, least=1)
 
-    @unittest.skipUnless(has_http_carrier(), "electric-tunnel has no HTTP carrier")
+    @needs_http_carrier
     def test_a_silent_statement_without_upgrades(self):
         plain = {"target": self.server.http_port, "idle": IDLE, "upgrades": False}
         self.survive({

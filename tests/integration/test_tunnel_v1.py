@@ -5,7 +5,7 @@ import signal
 import time
 
 from tests.support import wire
-from tests.support.cutter import HARMS
+from tests.support.cutter import HARMS, RESET, TRUNCATE
 from tests.support.process import wait_until
 from tests.support.sessions import SessionTest
 
@@ -24,6 +24,15 @@ class Trouble(SessionTest):
             self.assertEqual(self.answer(session), str(i))
         session.query("COMMIT")
         self.assertGreater(self.reattached(), 3)
+
+    def test_a_session_begins_though_connections_break(self):
+        """In the upgrade, and in the handshake of TLS: four in a row are not taken for an answer."""
+        for encrypted in (False, True):
+            with self.subTest(encrypted=encrypted):
+                self.start(encrypted=encrypted, early=0, harms=(RESET, TRUNCATE), times=4)
+                self.cutter.mean = 100
+                self.psql("SELECT 1")
+                self.assertEqual(self.cutter.cuts, 4)
 
     def test_a_stopped_client_goes_on(self):
         self.start()

@@ -27,7 +27,7 @@ import threading
 import time
 
 from tests.support.tunnel import MOVE, OPEN, OPENED, RESUME, RESUMED
-from tests.support.wiretap import DOWN, UP, Tap
+from tests.support.wiretap import DOWN, REQUESTS, UP, UPGRADES, Tap  # pylint: disable=unused-import
 
 RESET = "reset"  # both ends get a reset
 TRUNCATE = "truncate"  # both ends get an orderly end, in the middle of whatever it is
@@ -44,6 +44,7 @@ HARMS = (*ENDING, STALL, DELAY)  # what is chosen from if nothing else is said
 UNACKNOWLEDGED = "with unacknowledged bytes"
 IN_EXCHANGE = "inside OPEN or RESUME"
 IN_UPGRADE = "before the upgrade was done"
+REFUSED = "refused"
 LEFT_READABLE = "left with something to read"
 
 CHUNK = 65536
@@ -58,15 +59,16 @@ class Cutter:
     `target` (a port); `mean` bytes until the harm; `harms` to choose from; `spare` so many first
     connections; `early`, the share of connections that are harmed while they begin; `inside`, the share
     that is ended inside of OPEN and OPENED or RESUME and RESUMED; `hole`, how long a black hole is open;
-    `age`, seconds after which each connection is ended, as many an edge does;
-    `overlap`: attachments that the server wants left are held back until they are; `blocked`: no
-    connection gets through."""
+    `age`, seconds after which each connection is ended, as many an edge does; `times`: so many connections
+    are harmed by plan, and no more; `overlap`: attachments that the server wants left are held back until
+    they are; `blocked`: no connection gets through; `refuses` UPGRADES or REQUESTS (of the HTTP carrier),
+    as a proxy does."""
 
     def __init__(self, target=None, seed=1, mean=None, harms=HARMS, spare=0, early=0.1, inside=0.0, hole=1.0,
-                 overlap=False, age=None):
+                 times=None, overlap=False, age=None):
         self.target, self.mean, self.harms, self.spare = target, mean, harms, spare
         self.early, self.inside, self.hole, self.overlap, self.blocked = early, inside, hole, overlap, False
-        self.age = age
+        self.age, self.times, self.refuses = age, times, None
         self.inner_target = None
         self.counts = collections.Counter()
         self.seed = seed
@@ -248,6 +250,10 @@ class Link:  # pylint: disable=too-many-instance-attributes
         cutter, dice = self.cutter, self.dice
         if cutter.mean is None or 0 < self.number <= cutter.spare or self.number == 0:
             return
+        if cutter.times is not None:
+            if cutter.times == 0:
+                return
+            cutter.times -= 1
         if dice.random() < cutter.inside:
             self.inside = dice.choice([harm for harm in cutter.harms if harm in ENDING])
             return
@@ -318,6 +324,9 @@ class Link:  # pylint: disable=too-many-instance-attributes
             way.ended = True
         elif not self.swallow_until and not self.ends_at:
             self.tap.feed(direction, data)
+            if direction == UP and self.tap.asked is not None and self.tap.asked == self.cutter.refuses:
+                self._refuse()
+                return
             way.put(now + self.latency if self.latency else 0.0, data)
 
     def _until_harm(self, direction):
@@ -376,6 +385,13 @@ class Link:  # pylint: disable=too-many-instance-attributes
             selector.register(end, events)
 
     # -- harm ---------------------------------------------------------------------------------
+
+    def _refuse(self):
+        """Like a proxy that does not know such things."""
+        self.cutter.counts[REFUSED] += 1
+        self.near.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        self.ends_at = time.monotonic() + 1.0
+        self._close(*self.ways)
 
     def _do_harm(self, direction):
         if self.at is not None and self.at[0] == direction:

@@ -193,9 +193,9 @@ class Idle(Load):
     def round(self):
         self.rounds += 1
         for _ in range(3):
-            before = self.rig.reattached()
+            before = self.rig.cutter.counts["connections"]
             self.rig.cutter.cut(self.dice.choice(ENDING))
-            wait_until(lambda: self.rig.reattached() > before, PATIENCE, "the client to attach anew")  # pylint: disable=cell-var-from-loop
+            wait_until(lambda: self.rig.cutter.counts["connections"] > before, PATIENCE, "the client to connect anew")  # pylint: disable=cell-var-from-loop
         for who, psql in enumerate(self.psqls):
             psql.send(f"UPDATE asked SET times = times + 1 WHERE who = {who} RETURNING times;")
         for psql in self.psqls:

@@ -1,15 +1,26 @@
 """electric-tunnel's sessions over a network that breaks: a server, a cutter, a client."""
 
+import functools
 import os
 import re
 import tempfile
+import unittest
 
 from tests.support import websocket, wire
 from tests.support.certificates import Authority
 from tests.support.cluster import Cluster
 from tests.support.cutter import Cutter
 from tests.support.middlebox import Haproxy
-from tests.support.programs import Client, ProgramTest, Server, psql
+from tests.support.programs import Client, ProgramTest, Server, psql, run
+
+
+@functools.cache
+def has_http_carrier():
+    return "--transport" in run("ELECTRIC_TUNNEL", "--help").stdout
+
+
+def needs_http_carrier(test):
+    return unittest.skipUnless(has_http_carrier(), "electric-tunnel has no HTTP carrier")(test)
 
 
 class SessionTest(ProgramTest):

@@ -15,6 +15,7 @@ HEAD_END = b"\r\n\r\n"
 HEAD_MAX = 65536
 LOOK = 40  # bytes of a frame: as far as the last field that is looked at
 BINARY_FINAL = 0x82
+UPGRADES, REQUESTS = "upgrades", "requests"  # what a client can ask for: a WebSocket, or the HTTP carrier
 
 
 class Session:
@@ -44,7 +45,8 @@ class Tap:
         self.on_frame = on_frame
         self._sessions = sessions  # by id
         self._readers = (_Reader(self, UP), _Reader(self, DOWN))
-        self.upgraded = False
+        self.upgraded = False  # or, of the HTTP carrier, answered
+        self.asked = None  # UPGRADES or REQUESTS
 
     def feed(self, direction, data):
         self._readers[direction].feed(data)
@@ -85,12 +87,25 @@ class Tap:
                 self.session.sent[direction] = max(self.session.sent[direction], end)
         self.on_frame(direction, kind, position, size)
 
+    def http_request(self, identifier):
+        self.asked = REQUESTS
+        self.session = self._sessions.setdefault(identifier, Session())
+
+    def http_answer(self):
+        """Whatever request came before it on another connection has been done with."""
+        self.upgraded = True
+        self.session.current = self
+
     def _know(self, direction, units):
         self.session.known[direction] = max(self.session.known[direction], units)
 
 
 class _Reader:
-    """One direction of a connection: HTTP first, WebSocket frames after an upgrade."""
+    """One direction of a connection: HTTP messages, and WebSocket frames after an upgrade.
+
+    A parser looks at what is pending, and answers how many bytes it has done with; more than there are,
+    if what comes is of no interest; 0, if it has to see more.
+    """
 
     def __init__(self, tap, direction):
         self.tap, self.direction = tap, direction
@@ -98,6 +113,7 @@ class _Reader:
         self._pending = b""
         self._skip = 0
         self._parse = self._head
+        self._frames = _Frames(self)
 
     def feed(self, data):
         self._pending += data
@@ -112,22 +128,75 @@ class _Reader:
             self.position += count
 
     def _head(self):
-        """The head of a request or an answer; only an upgrade is of interest."""
+        """The head of a request or an answer."""
         end = self._pending.find(HEAD_END)
         if end < 0:
             if len(self._pending) > HEAD_MAX:
                 self._parse = None
             return 0
-        head = self._pending[:end]
-        if self.direction == DOWN and not head.startswith(b"HTTP/1.1 101") or not re.search(rb"(?i)\nupgrade:", head):
-            self._parse = None
-        else:
-            self._parse = self._websocket
-            self.tap.upgraded = self.direction == DOWN
+        fields = {name.strip().lower(): value.strip() for name, _, value in
+                  (line.partition(b":") for line in self._pending[:end].split(b"\r\n")[1:])}
+        self._begin_body(self._pending[:end].split(b"\r\n")[0], fields)
         return end + len(HEAD_END)
 
+    def _begin_body(self, line, fields):
+        if b"upgrade" in fields and (self.direction == UP or line.startswith(b"HTTP/1.1 101")):
+            self._parse = self._websocket
+            if self.direction == UP:
+                self.tap.asked = UPGRADES
+            else:
+                self.tap.upgraded = True
+            return
+        if self.direction == UP and b"electric-tunnel" in fields:
+            self.tap.http_request(bytes.fromhex(fields[b"electric-tunnel"][:32].decode()))
+        self._frames = _Frames(self)
+        self._left = int(fields.get(b"content-length", b"0"))
+        if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
+            self._parse = self._chunk_size
+        elif self._left > 0:
+            self._parse = self._body
+        else:
+            self._end_body()
+
+    def _end_body(self):
+        self._parse = self._head
+        if self.direction == DOWN and self.tap.asked == REQUESTS:
+            self.tap.http_answer()
+
+    def _body(self):
+        count = min(self._left, len(self._pending))
+        self._frames.feed(self._pending[:count])
+        self._left -= count
+        if self._left == 0:
+            self._end_body()
+        return count
+
+    def _chunk_size(self):
+        end = self._pending.find(b"\r\n")
+        if end < 0:
+            return 0
+        self._left = int(self._pending[:end].split(b";")[0], 16)
+        self._parse = self._chunk if self._left > 0 else self._last_chunk
+        return end + 2
+
+    def _chunk(self):
+        count = min(self._left, len(self._pending))
+        self._frames.feed(self._pending[:count])
+        self._left -= count
+        if self._left == 0:
+            self._parse = self._chunk_end
+        return count
+
+    def _chunk_end(self):
+        self._parse = self._chunk_size
+        return 2
+
+    def _last_chunk(self):
+        self._end_body()
+        return 2
+
     def _websocket(self):
-        """One frame; answers its size, or 0 when its beginning is not all there."""
+        """One frame."""
         data = self._pending
         if len(data) < 2:
             return 0
@@ -149,3 +218,37 @@ class _Reader:
                 head = bytes(byte ^ mask[i & 3] for i, byte in enumerate(head))
             self.tap.frame(self.direction, self.position, header + length, length, head)
         return header + length
+
+
+class _Frames:
+    """Frames in the body of an HTTP message, each behind its length."""
+
+    def __init__(self, reader):
+        self._reader = reader
+        self._pending = b""
+        self._skip = 0
+
+    def feed(self, data):
+        at = 0
+        while at < len(data):
+            if self._skip > 0:
+                count = min(self._skip, len(data) - at)
+                self._skip -= count
+                at += count
+                continue
+            wanted = 4 if len(self._pending) < 4 else 4 + min(int.from_bytes(self._pending[:4], "big"), LOOK)
+            piece = data[at:at + wanted - len(self._pending)]
+            self._pending += piece
+            at += len(piece)
+            if len(self._pending) >= 4:
+                self._look(self._reader.position + at)
+
+    def _look(self, position):
+        """`position`: of what comes behind what is pending."""
+        length = int.from_bytes(self._pending[:4], "big")
+        if length == 0 or len(self._pending) < 4 + min(length, LOOK):
+            return
+        head = self._pending[4:]
+        self._reader.tap.frame(self._reader.direction, position - len(self._pending), 4 + length, length, head)
+        self._skip = length - len(head)
+        self._pending = b""
