@@ -29,12 +29,19 @@
 #define START_WAIT 30000
 /* For the other side to take the rest and to end. */
 #define LINGER 5000
+/* Refused connections at once that are still to be told so. */
+#define REFUSED_MAX 32
+#define REFUSALS_TOLD_EVERY 60000
 
 struct forwards {
     struct tunnel_shared *shared;
     const struct tunnel_type *type;
     struct forward *first;
     unsigned long long count;
+    unsigned refused; /* of those that are there */
+    int64_t refusal_told_at;
+    void (*on_empty)(void *owner);
+    void *owner;
 };
 
 struct forward {
@@ -55,6 +62,7 @@ struct forward {
     uint64_t bytes_up;
     uint64_t bytes_down;
     int64_t opened_at;
+    bool refused; /* it never had a tunnel */
     bool decided; /* what the local side speaks is known */
     bool tunnel_up;
     bool tunnel_full; /* wait for on_room() */
@@ -87,6 +95,7 @@ static void forward_close(struct forward *forward, const char *reason)
 
 static void forward_destroy(struct forward *forward)
 {
+    struct forwards *forwards = forward->forwards;
     struct loop *loop = loop_of(forward);
     double seconds = (double)(loop_now(loop) - forward->opened_at) / 1000.0;
 
@@ -96,9 +105,10 @@ static void forward_destroy(struct forward *forward)
     if (forward->previous != NULL)
         forward->previous->next = forward->next;
     else
-        forward->forwards->first = forward->next;
+        forwards->first = forward->next;
     if (forward->next != NULL)
         forward->next->previous = forward->previous;
+    forwards->refused -= forward->refused;
     loop_timer_stop(loop, &forward->timer);
     loop_task_cancel(loop, &forward->destroy);
     loop_watch_close(loop, &forward->local);
@@ -107,6 +117,8 @@ static void forward_destroy(struct forward *forward)
     buffer_clear(&forward->to_local);
     free(forward->failure);
     free(forward);
+    if (forwards->first == NULL && forwards->on_empty != NULL)
+        forwards->on_empty(forwards->owner);
 }
 
 static void on_destroy(struct loop_task *task)
@@ -405,7 +417,7 @@ static void advance(struct forward *forward)
     }
     if (!forward->decided || forward->closing)
         return;
-    if (forward->start.kind == PGSTART_CANCEL && cancel_directly(forward))
+    if (forward->start.kind == PGSTART_CANCEL && !forward->refused && cancel_directly(forward))
         return;
     if (forward->failure != NULL) {
         pgstart_sent(&forward->start, buffer_len(&forward->early));
@@ -536,6 +548,23 @@ static void on_room(void *owner)
     local_wait(forward);
 }
 
+static void note_failure(struct forward *forward, const char *reason, const struct error *error)
+{
+    forward->failure = mem_new(sizeof *forward->failure);
+    *forward->failure = *error;
+    forward->reason = reason;
+}
+
+static void log_failure(const struct forward *forward)
+{
+    const struct error *error = forward->failure;
+
+    if (error->hint[0] != '\0')
+        log_warn(&forward->log, "%s. %s", error->message, error->hint);
+    else
+        log_warn(&forward->log, "%s", error->message);
+}
+
 static void on_end(void *owner, const struct error *error)
 {
     struct forward *forward = owner;
@@ -549,13 +578,8 @@ static void on_end(void *owner, const struct error *error)
         end_orderly(forward);
         return;
     }
-    forward->failure = mem_new(sizeof *forward->failure);
-    *forward->failure = *error;
-    forward->reason = "the tunnel failed";
-    if (error->hint[0] != '\0')
-        log_warn(&forward->log, "%s. %s", error->message, error->hint);
-    else
-        log_warn(&forward->log, "%s", error->message);
+    note_failure(forward, "the tunnel failed", error);
+    log_failure(forward);
     if (forward->decided)
         advance(forward);
     else
@@ -609,7 +633,7 @@ struct forwards *forwards_new(struct tunnel_shared *shared, const struct tunnel_
     return forwards;
 }
 
-void forwards_add(struct forwards *forwards, int fd)
+static struct forward *forward_new(struct forwards *forwards, int fd)
 {
     struct forward *forward = mem_new(sizeof *forward);
 
@@ -627,10 +651,58 @@ void forwards_add(struct forwards *forwards, int fd)
     buffer_init(&forward->early, EARLY_MAX);
     buffer_init(&forward->to_local, TO_LOCAL_MAX);
     flow_init(&forward->to_local_flow, LOW_WATER, HIGH_WATER);
+    return forward;
+}
+
+void forwards_add(struct forwards *forwards, int fd)
+{
+    struct forward *forward = forward_new(forwards, fd);
+
     log_info(&forward->log, "opened");
     forward->tunnel = tunnel_open(forwards->type, forwards->shared);
     tunnel_own(forward->tunnel, &events, forward, &forward->log);
     local_wait(forward);
+}
+
+/* Strangers shall not fill the log. */
+static void log_refusal(struct forward *forward)
+{
+    struct forwards *forwards = forward->forwards;
+    int64_t now = loop_now(forwards->shared->loop);
+
+    if (forwards->refusal_told_at != 0 && now - forwards->refusal_told_at < REFUSALS_TOLD_EVERY)
+        return;
+    forwards->refusal_told_at = now;
+    log_failure(forward);
+}
+
+void forwards_refuse(struct forwards *forwards, int fd, const struct error *reason)
+{
+    struct forward *forward;
+
+    if (forwards->refused >= REFUSED_MAX) {
+        close(fd);
+        return;
+    }
+    forward = forward_new(forwards, fd);
+    forward->refused = true;
+    forwards->refused++;
+    forward->tunnel_over = true;
+    note_failure(forward, "refused", reason);
+    log_refusal(forward);
+    report_failure(forward);
+    local_wait(forward);
+}
+
+bool forwards_are_empty(const struct forwards *forwards)
+{
+    return forwards->first == NULL;
+}
+
+void forwards_when_empty(struct forwards *forwards, void (*on_empty)(void *owner), void *owner)
+{
+    forwards->on_empty = on_empty;
+    forwards->owner = owner;
 }
 
 /* What can be said without waiting. */
@@ -649,6 +721,7 @@ void forwards_free(struct forwards *forwards, const struct error *reason)
 {
     if (forwards == NULL)
         return;
+    forwards->on_empty = NULL;
     for (struct forward *forward = forwards->first, *next; forward != NULL; forward = next) {
         next = forward->next;
         say_goodbye(forward, reason);

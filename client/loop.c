@@ -34,7 +34,10 @@ struct loop {
     struct loop_task *running; /* those of this turn that are still to be run */
     struct loop_watch signals;
     loop_signal *on_signal;
+    loop_each_signal *on_each_signal;
     void *signal_owner;
+    sigset_t found_mask; /* what the program began with */
+    struct sigaction found_pipe;
 };
 
 static int64_t milliseconds_of(clockid_t clock)
@@ -327,30 +330,77 @@ static void on_signal_ready(struct loop_watch *watch, unsigned events)
     loop->on_signal(loop->signal_owner, (int)info.ssi_signo);
 }
 
-void loop_on_signals(struct loop *loop, loop_signal *on_signal, void *owner)
+/* A shell without job control starts background jobs with SIGINT ignored, and nohup ignores SIGHUP;
+ * leave it so. */
+static bool is_ignored(int number)
 {
     struct sigaction action;
-    sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    /* A shell without job control starts background jobs with SIGINT ignored; leave it so. */
-    if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-        sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
 
-    loop->on_signal = on_signal;
-    loop->signal_owner = owner;
+static void watch_signals(struct loop *loop, const sigset_t *set,
+                          void (*on_ready)(struct loop_watch *watch, unsigned events))
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    pthread_sigmask(SIG_BLOCK, set, &loop->found_mask);
+    sigaction(SIGPIPE, &ignore, &loop->found_pipe);
     loop->signals = (struct loop_watch){
-        .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-        .on_ready = on_signal_ready,
+        .fd = signalfd(-1, set, SFD_NONBLOCK | SFD_CLOEXEC),
+        .on_ready = on_ready,
         .owner = loop,
     };
     if (loop->signals.fd < 0 || !loop_watch_set(loop, &loop->signals, LOOP_READ)) {
         log_error(NULL, "cannot watch signals: errno %d", errno);
         abort();
     }
+}
+
+void loop_on_signals(struct loop *loop, loop_signal *on_signal, void *owner)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    if (!is_ignored(SIGINT))
+        sigaddset(&set, SIGINT);
+    loop->on_signal = on_signal;
+    loop->signal_owner = owner;
+    watch_signals(loop, &set, on_signal_ready);
+}
+
+static void on_each_signal_ready(struct loop_watch *watch, unsigned events)
+{
+    struct loop *loop = watch->owner;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info)
+        loop->on_each_signal(loop->signal_owner, (int)info.ssi_signo, info.ssi_code == SI_KERNEL);
+}
+
+void loop_on_each_signal(struct loop *loop, const int *numbers, loop_each_signal *on_signal,
+                         void *owner)
+{
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t set;
+
+    /* Ignored, the ends of children would pass unnoticed, exit codes and all. */
+    sigaction(SIGCHLD, &usual, NULL);
+    sigemptyset(&set);
+    for (; *numbers != 0; numbers++)
+        if (!is_ignored(*numbers))
+            sigaddset(&set, *numbers);
+    loop->on_each_signal = on_signal;
+    loop->signal_owner = owner;
+    watch_signals(loop, &set, on_each_signal_ready);
+}
+
+void loop_restore_signals(const struct loop *loop)
+{
+    sigaction(SIGPIPE, &loop->found_pipe, NULL);
+    pthread_sigmask(SIG_SETMASK, &loop->found_mask, NULL);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------------

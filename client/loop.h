@@ -39,6 +39,9 @@ struct loop_task {
 };
 
 typedef void loop_signal(void *owner, int signal_number);
+/* `from_terminal`: somebody pressed a key, or the terminal changed; then all processes in its
+ * foreground got the signal. */
+typedef void loop_each_signal(void *owner, int signal_number, bool from_terminal);
 
 /* Aborts when the system has no resources for it. */
 struct loop *loop_new(void);
@@ -57,6 +60,13 @@ int64_t loop_elapsed(const struct loop *loop);
 /* SIGINT (unless it is ignored) and SIGTERM call `on_signal` once; a second one has its default
  * effect, so it ends the program at once. SIGPIPE is ignored. Call before any thread starts. */
 void loop_on_signals(struct loop *loop, loop_signal *on_signal, void *owner);
+
+/* In place of it, for a program that runs another one: every arrival of one of `numbers` (ends with
+ * 0) calls `on_signal`, but for those that were ignored when this program began. */
+void loop_on_each_signal(struct loop *loop, const int *numbers, loop_each_signal *on_signal,
+                         void *owner);
+/* In a child, before it runs another program: signals as this program found them. */
+void loop_restore_signals(const struct loop *loop);
 
 /* Changes what is waited for; costs a system call only if it differs. 0 stops watching, and no
  * event of this turn is delivered any more. False when the system refuses. */

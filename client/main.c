@@ -1,17 +1,21 @@
 /* electric-tunnel: reads the options and runs the command. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
+#include "client/exec.h"
 #include "client/options.h"
 #include "client/serve.h"
 #include "client/version.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/process.h"
 
 static const struct client_command commands[] = {
     {"forward", serve_run},
+    {"exec", exec_run},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
@@ -48,15 +52,17 @@ static int refuse_settings(const struct client_command *command, char *problems)
     return EXIT_USAGE;
 }
 
-/* A tunnel needs two descriptors a connection; the soft limit is often 1,024. */
-static void raise_file_limit(void)
+/* Whoever closed one of these did not mean that a socket of ours shall take its number, and our
+ * messages. */
+static void open_standard_descriptors(void)
 {
-    struct rlimit limit;
+    int fd;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }
 
 static void set_up_log(const struct client_settings *settings)
@@ -75,7 +81,6 @@ static int run(const struct client_command *command, int argc, char **argv)
 
     if (client_settings_read(table_of(command), argc, argv, &settings, &problems) == STATUS_OK) {
         set_up_log(&settings);
-        raise_file_limit();
         code = command->run(&settings);
     } else {
         code = refuse_settings(command, problems);
@@ -90,6 +95,8 @@ int main(int argc, char **argv)
     const struct client_command *command = &commands[0];
 
     mem_setup();
+    process_hide_memory();
+    open_standard_descriptors();
     if (argc > 1 && argv[1][0] != '-') {
         command = find_command(argv[1]);
         if (command == NULL)

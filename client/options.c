@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/env_file.h"
 #include "common/memory.h"
 
 #define FIELD(name) offsetof(struct client_settings, name)
+#define ALL (FOR_FORWARD | FOR_EXEC)
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -60,6 +62,26 @@ static const struct option_spec rows[] = {
      .offset = FIELD(local_port),
      .commands = FOR_FORWARD,
      .help = "port that Postgres clients connect to; 0 picks a free one and says which"},
+    {.flag = "local-port",
+     .type = OPTION_PORT,
+     .preset = "0",
+     .offset = FIELD(local_port),
+     .commands = FOR_EXEC,
+     .help = "port for the command, given to it in PGPORT and ELECTRIC_TUNNEL_PORT; 0 picks a free "
+             "one"},
+    {.flag = "database-url-file",
+     .variable = "DATABASE_URL",
+     .type = OPTION_SECRET,
+     .offset = FIELD(database_url),
+     .commands = FOR_EXEC,
+     .help = "connection string that the command gets as DATABASE_URL, with host and port of the "
+             "tunnel and sslmode=disable"},
+    {.flag = "ready-timeout",
+     .type = OPTION_SECONDS,
+     .preset = "60s",
+     .offset = FIELD(ready_timeout),
+     .commands = FOR_EXEC,
+     .help = "how long to wait until Postgres answers through the tunnel"},
     {.flag = "listen",
      .type = OPTION_STRING,
      .offset = FIELD(listen),
@@ -67,6 +89,12 @@ static const struct option_spec rows[] = {
      .commands = FOR_FORWARD,
      .help = "listen on this address, or make a unix socket in this directory; default: 127.0.0.1 "
              "and ::1"},
+    {.flag = "same-user",
+     .type = OPTION_BOOL,
+     .preset = "false",
+     .offset = FIELD(same_user),
+     .commands = FOR_FORWARD,
+     .help = "refuse connections of other users of this machine (and those from elsewhere)"},
     {.heading = "Who we are and whom we trust",
      .flag = "token-file",
      .variable = "ELECTRIC_TUNNEL_TOKEN",
@@ -74,6 +102,11 @@ static const struct option_spec rows[] = {
      .offset = FIELD(token),
      .check = check_token,
      .help = "token for the service, sent as Bearer authorization"},
+    {.flag = "env-file",
+     .type = OPTION_STRING,
+     .offset = FIELD(env_file),
+     .value_name = "FILE",
+     .help = "read variables from this file, one NAME=VALUE a line; those of the environment win"},
     {.flag = "cacert",
      .type = OPTION_STRING,
      .offset = FIELD(ca_file),
@@ -143,6 +176,15 @@ static const struct option_spec rows[] = {
      .preset = "info",
      .offset = FIELD(log_level),
      .choices = log_levels,
+     .commands = ALL & ~FOR_EXEC,
+     .help = "how much to say on standard error"},
+    /* LOG_LEVEL and LOG_FORMAT are the command's there. */
+    {.flag = "log-level",
+     .type = OPTION_CHOICE,
+     .preset = "warn",
+     .offset = FIELD(log_level),
+     .choices = log_levels,
+     .commands = FOR_EXEC,
      .help = "how much to say on standard error"},
     {.flag = "log-format",
      .variable = "LOG_FORMAT",
@@ -150,6 +192,14 @@ static const struct option_spec rows[] = {
      .preset = "text",
      .offset = FIELD(log_format),
      .choices = log_formats,
+     .commands = ALL & ~FOR_EXEC,
+     .help = "lines for people or for machines"},
+    {.flag = "log-format",
+     .type = OPTION_CHOICE,
+     .preset = "text",
+     .offset = FIELD(log_format),
+     .choices = log_formats,
+     .commands = FOR_EXEC,
      .help = "lines for people or for machines"},
     {.flag = NULL},
 };
@@ -159,6 +209,10 @@ static const struct option_command commands[] = {
     {.name = "forward",
      .help = "listen and forward until stopped (also without a command)",
      .table = &forward_option_table},
+    {.name = "exec",
+     .help = "run a command with a tunnel, and end with its exit code",
+     .table = &exec_option_table,
+     .runs_another = true},
     {.name = NULL},
 };
 
@@ -173,6 +227,7 @@ static const struct option_note notes[] = {
     {NULL, "69", "the service could not be reached"},
     {NULL, "73", "cannot listen"},
     {NULL, "77", "not authorised"},
+    {NULL, "126, 127", "exec: the command cannot be run, or was not found"},
     {NULL, "130, 143", "ended by SIGINT, by SIGTERM"},
     {NULL, NULL, NULL},
 };
@@ -204,6 +259,25 @@ const struct option_table forward_option_table = {
         "  psql -h /tmp -p 65432 -U postgres\n",
     .rows = rows,
     .command = FOR_FORWARD,
+    .commands = commands,
+    .notes = notes,
+};
+
+const struct option_table exec_option_table = {
+    .program = "electric-tunnel",
+    .synopsis = "  electric-tunnel exec [OPTIONS] -- COMMAND [ARGUMENT…]\n",
+    .description =
+        "Runs a command with a tunnel: listens on a port and a unix socket for this user only, "
+        "waits until Postgres answers, runs the command with PGHOST, PGPORT and DATABASE_URL "
+        "pointed at the tunnel, and ends with the command's exit code.",
+    .examples = "  electric-tunnel exec -s https://app.example.com -- npx prisma migrate deploy\n"
+                "  electric-tunnel exec -s https://app.example.com --env-file .env -- bin/rails "
+                "db:migrate\n"
+                "  electric-tunnel exec -s https://app.example.com -- psql -U postgres app\n"
+                "  electric-tunnel exec -s https://app.example.com -- sh -c \\\n"
+                "    'flyway -url=\"jdbc:postgresql://$PGHOST:$PGPORT/app\" migrate'\n",
+    .rows = rows,
+    .command = FOR_EXEC,
     .commands = commands,
     .notes = notes,
 };
@@ -250,7 +324,8 @@ static char *join_problem(char *problems, const char *line)
     return joined;
 }
 
-static char *check_together(const struct client_settings *settings, char *problems)
+static char *check_together(const struct option_table *table,
+                            const struct client_settings *settings, char *problems)
 {
     if (settings->key != NULL && settings->certificate == NULL)
         problems = join_problem(problems, "--key: there is no --cert it belongs to");
@@ -260,29 +335,69 @@ static char *check_together(const struct client_settings *settings, char *proble
     if (settings->connect_timeout == 0)
         problems = join_problem(problems,
                                 "--connect-timeout: a hung network needs an end; give a duration");
+    if (table->command == FOR_EXEC && settings->ready_timeout == 0)
+        problems =
+            join_problem(problems, "--ready-timeout: a service that is down needs an end; give a "
+                                   "duration");
     if (settings->ready_fd != 0 && fcntl((int)settings->ready_fd, F_GETFD) < 0)
         problems = join_problem(problems, "--ready-fd: that descriptor is not open");
+    return problems;
+}
+
+/* Before the environment is asked for anything. */
+static char *load_env_file(const struct option_table *table, int argc, char **argv, char *problems)
+{
+    const char *path = options_given(table, argc, argv, "env-file");
+    struct error error;
+    char *line;
+
+    if (path == NULL || env_file_load(path, &error) == STATUS_OK)
+        return problems;
+    line = mem_format("--env-file: %s", error.message);
+    problems = join_problem(problems, line);
+    free(line);
+    return problems;
+}
+
+/* What stands behind the options. */
+static char *take_arguments(const struct option_table *table, char **arguments,
+                            struct client_settings *settings, char *problems)
+{
+    char *line;
+
+    if (table->command == FOR_EXEC) {
+        settings->command = arguments;
+        return *arguments != NULL ? problems : join_problem(problems, "there is no command to run");
+    }
+    if (*arguments == NULL)
+        return problems;
+    line = mem_format("unexpected argument \"%s\"", *arguments);
+    problems = join_problem(problems, line);
+    free(line);
     return problems;
 }
 
 enum status client_settings_read(const struct option_table *table, int argc, char **argv,
                                  struct client_settings *settings, char **problems)
 {
+    char *file_problems = load_env_file(table, argc, argv, NULL);
     int positional;
     struct error error;
 
     options_read(table, argc, argv, settings, &positional, problems);
-    if (positional < argc) {
-        char *line = mem_format("unexpected argument \"%s\"", argv[positional]);
-
-        *problems = join_problem(*problems, line);
-        free(line);
+    if (file_problems != NULL) {
+        *problems = join_problem(*problems, file_problems);
+        free(file_problems);
     }
-    *problems = check_together(settings, *problems);
+    *problems = take_arguments(table, argv + positional, settings, *problems);
+    *problems = check_together(table, settings, *problems);
     if (*problems == NULL &&
         url_parse(settings->service_text, &settings->service, &error) != STATUS_OK)
         *problems = join_problem(*problems, error.message);
-    hide_credentials(argc, argv);
+    /* The arguments of a command to be run are its own. */
+    hide_credentials(positional, argv);
+    if (table->command == FOR_EXEC)
+        settings->same_user = true;
     return *problems == NULL ? STATUS_OK : STATUS_USAGE;
 }
 

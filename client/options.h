@@ -25,25 +25,32 @@ struct client_settings {
     char *ca_file;
     char *certificate;
     char *key;
-    int protocol; /* enum client_protocol */
+    char *env_file;
+    char *database_url; /* secret */
+    int protocol;       /* enum client_protocol */
     unsigned long prewarm;
     size_t tunnel_memory;
     unsigned long connect_timeout; /* milliseconds, of each step */
+    unsigned long ready_timeout;   /* milliseconds */
     unsigned long ready_fd;        /* 0: none */
     int output;                    /* enum client_output */
     bool quiet;
+    bool same_user;
     int log_level;
     int log_format;
+    char **command; /* to be run, ends with NULL; borrowed from the arguments */
 };
 
 /* Bits in option_spec.commands; in the order of their names. */
 enum {
     FOR_FORWARD = 1,
+    FOR_EXEC = 2,
 };
 
 /* The rows of all commands, and how the help of each one reads. */
 extern const struct option_table client_option_table;
 extern const struct option_table forward_option_table;
+extern const struct option_table exec_option_table;
 
 /* What a command does; how it reads stands in the option table, in the same order. */
 struct client_command {
@@ -51,8 +58,8 @@ struct client_command {
     int (*run)(const struct client_settings *settings);
 };
 
-/* Reads arguments and environment, checks everything. `problems` as in options_read(). A password
- * in the arguments is overwritten, since everybody can see those. */
+/* Reads arguments, environment and the file of --env-file, checks everything. `problems` as in
+ * options_read(). A password in the arguments is overwritten, since everybody can see those. */
 enum status client_settings_read(const struct option_table *table, int argc, char **argv,
                                  struct client_settings *settings, char **problems);
 void client_settings_clear(struct client_settings *settings);

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include "client/forward.h"
+#include "client/gateway.h"
 #include "client/listener.h"
 #include "client/ready.h"
-#include "client/service.h"
 #include "common/json_string.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -17,18 +17,10 @@
 struct server {
     const struct client_settings *settings;
     struct loop *loop;
-    struct service service;
-    struct forwards *forwards;
+    struct gateway *gateway;
     struct listener *listener;
     int signal;
 };
-
-static void on_accepted(void *owner, int fd)
-{
-    struct server *server = owner;
-
-    forwards_add(server->forwards, fd);
-}
 
 static void on_signal(void *owner, int signal_number)
 {
@@ -53,7 +45,7 @@ static void announce_text(const struct server *server)
 
     for (size_t i = 0; (name = listener_name(server->listener, i)) != NULL; i++)
         fprintf(stderr, "listening on %s\n", name);
-    fprintf(stderr, "tunnel to %s\n", connector_display(server->service.connector));
+    fprintf(stderr, "tunnel to %s\n", gateway_display(server->gateway));
     fprintf(stderr, "connect with: psql -h %s -p %u -U USER DATABASE\n", shown_host(server),
             listener_port(server->listener));
 }
@@ -127,26 +119,33 @@ static void complain(const struct error *error)
         fprintf(stderr, "hint: %s\n", error->hint);
 }
 
+/* A tunnel needs two descriptors a connection; the soft limit is often 1,024. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int start(struct server *server, struct error *error)
 {
     const struct client_settings *settings = server->settings;
 
-    if (!service_start(&server->service, server->loop, settings, NULL, error))
+    server->gateway = gateway_new(settings, server->loop, error);
+    if (server->gateway == NULL)
         return EXIT_USAGE;
-    server->forwards = forwards_new(&server->service.shared, server->service.type);
     server->listener = listener_open(server->loop, settings->listen, settings->local_port,
-                                     on_accepted, server, error);
+                                     gateway_accept, server->gateway, error);
     return server->listener == NULL ? EXIT_CANNOT_LISTEN : 0;
 }
 
 static void stop(struct server *server)
 {
-    struct error reason;
-
-    error_set(&reason, STATUS_CLOSED, "57P01", "electric-tunnel is being stopped");
     listener_close(server->listener);
-    forwards_free(server->forwards, &reason);
-    service_stop(&server->service);
+    gateway_free(server->gateway);
     loop_free(server->loop);
 }
 
@@ -156,6 +155,7 @@ int serve_run(const struct client_settings *settings)
     struct error error = {.message = ""};
     int code;
 
+    raise_file_limit();
     loop_on_signals(server.loop, on_signal, &server);
     code = start(&server, &error);
     if (code == 0) {

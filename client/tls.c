@@ -310,9 +310,8 @@ static void describe_names(X509 *certificate, const char *host, struct error *er
 
     if (certificate != NULL)
         list_names(certificate, names, sizeof names);
-    error_set(error, STATUS_UNAVAILABLE, "08001",
-              "the certificate of \"%s\" is not for that name%s%s", host,
-              names[0] != '\0' ? ", but for " : "", names);
+    error_set(error, STATUS_INVALID, "08001", "the certificate of \"%s\" is not for that name%s%s",
+              host, names[0] != '\0' ? ", but for " : "", names);
     error_hint(
         error,
         "Use a name the certificate is for, or check that nothing intercepts the connection.");
@@ -326,7 +325,7 @@ static void describe_dates(X509 *certificate, long result, const char *host, str
     if (certificate != NULL)
         print_date(expired ? X509_get0_notAfter(certificate) : X509_get0_notBefore(certificate),
                    date, sizeof date);
-    error_set(error, STATUS_UNAVAILABLE, "08001", "the certificate of \"%s\" %s %s", host,
+    error_set(error, STATUS_INVALID, "08001", "the certificate of \"%s\" %s %s", host,
               expired ? "has expired on" : "is valid only from", date);
     error_hint(error, expired ? "The service must renew it; if it has, check this machine's clock."
                               : "Check this machine's clock.");
@@ -338,7 +337,7 @@ static void describe_issuer(X509 *certificate, const char *host, struct error *e
 
     if (certificate != NULL)
         X509_NAME_oneline(X509_get_issuer_name(certificate), issuer, sizeof issuer);
-    error_set(error, STATUS_UNAVAILABLE, "08001",
+    error_set(error, STATUS_INVALID, "08001",
               "the certificate of \"%s\" is from an authority that is not trusted here: %s", host,
               issuer);
     error_hint(error, "If that is your company's or a test authority, name its certificate with "
@@ -366,7 +365,7 @@ static void describe_certificate(SSL *ssl, long result, const char *host, struct
         describe_issuer(certificate, host, error);
         break;
     default:
-        error_set(error, STATUS_UNAVAILABLE, "08001",
+        error_set(error, STATUS_INVALID, "08001",
                   "the certificate of \"%s\" cannot be verified: %s", host,
                   X509_verify_cert_error_string(result));
     }

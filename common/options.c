@@ -214,6 +214,18 @@ bool options_wants(const struct option_table *table, int argc, char **argv, cons
     return false;
 }
 
+const char *options_given(const struct option_table *table, int argc, char **argv, const char *flag)
+{
+    const struct option_spec *row = find_flag(table, bytes_of_string(flag));
+    const char *value = NULL;
+    struct argument argument;
+
+    for (int index = 1; next_argument(table, argc, argv, &index, &argument);)
+        if (row != NULL && argument.row == row)
+            value = argument.value;
+    return value;
+}
+
 /* Edits that make `a` into `b` (Levenshtein); both are short. */
 static size_t distance(const char *a, const char *b)
 {

@@ -88,6 +88,10 @@ enum status options_read(const struct option_table *table, int argc, char **argv
 /* Whether `flag`, "help" (also -h) or "version" (also -V), stands among the options, read as
  * options_read() does; to be asked before it, so that help is given even when values are wrong. */
 bool options_wants(const struct option_table *table, int argc, char **argv, const char *flag);
+/* The value given with this flag, of several the last; NULL: none. For what must be known before
+ * the environment is read. */
+const char *options_given(const struct option_table *table, int argc, char **argv,
+                          const char *flag);
 /* Frees strings in `settings`, overwriting secrets. */
 void options_clear(const struct option_table *table, void *settings);
 

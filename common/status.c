@@ -57,7 +57,7 @@ enum status error_set(struct error *error, enum status status, const char *sqlst
     fill(message, sizeof message, format, arguments);
     va_end(arguments);
 
-    *error = (struct error){0};
+    *error = (struct error){.status = status};
     memcpy(error->message, message, sizeof message);
     strncpy(error->sqlstate, sqlstate, sizeof error->sqlstate - 1);
     return status;

@@ -26,6 +26,7 @@ struct error {
     char sqlstate[6];
     char message[256]; /* lower case, no full stop */
     char hint[256];    /* a sentence saying what to try next, or empty */
+    enum status status;
 };
 
 /* "OK", "MORE", …; never NULL. */
@@ -33,8 +34,8 @@ const char *status_name(enum status status);
 /* The text of STATUS_LIST; never NULL. */
 const char *status_text(enum status status);
 
-/* Fills `error` (may be NULL) and returns `status`, so that failing reads `return error_set(…)`.
- * Text that does not fit is cut at a UTF-8 boundary. */
+/* Fills `error` (may be NULL), `status` in it too, and returns `status`, so that failing reads
+ * `return error_set(…)`. Text that does not fit is cut at a UTF-8 boundary. */
 enum status error_set(struct error *error, enum status status, const char *sqlstate,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Sets the hint of an error that is already described. */

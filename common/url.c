@@ -1,7 +1,6 @@
 /* Service URLs, HOST:PORT pairs, and connection strings made fit for logs. */
 #include "common/url.h"
 
-#include "common/bytes.h"
 #include "common/memory.h"
 
 #include <arpa/inet.h>
@@ -64,8 +63,7 @@ static int hex_digit(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Owned by the caller; NULL when an escape is malformed or hides a NUL. */
-static char *percent_decode(struct bytes in)
+char *url_percent_decode(struct bytes in)
 {
     char *out = mem_new(in.len + 1);
     size_t len = 0;
@@ -100,9 +98,9 @@ static const char *parse_user(struct bytes info, struct url *url)
 {
     size_t colon = find_any(info, ":");
 
-    url->user = percent_decode(bytes_first(info, colon));
+    url->user = url_percent_decode(bytes_first(info, colon));
     if (colon < info.len)
-        url->password = percent_decode(bytes_skip(info, colon + 1));
+        url->password = url_percent_decode(bytes_skip(info, colon + 1));
     if (url->user == NULL || (colon < info.len && url->password == NULL))
         return "has a malformed %-escape in its user or password";
     return NULL;

@@ -2,6 +2,7 @@
 #ifndef COMMON_URL_H
 #define COMMON_URL_H
 
+#include "common/bytes.h"
 #include "common/status.h"
 
 #include <stdbool.h>
@@ -27,6 +28,9 @@ char *url_display(const struct url *url);
 
 /* "host:port", "[v6]:port"; splits "HOST:PORT" with the same bracket rule. */
 enum status url_split_host_port(const char *text, char **host, uint16_t *port, struct error *error);
+
+/* Owned by the caller; NULL when an escape is malformed or hides a NUL. */
+char *url_percent_decode(struct bytes text);
 
 /* A Postgres connection string fit for logs: the password replaced by ***. Owned by the caller. */
 char *url_redact(const char *text);

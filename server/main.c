@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/process.h"
 #include "server/drop_introspection.h"
 #include "server/options.h"
 #include "server/server.h"
@@ -27,6 +28,7 @@ int main(int argc, char **argv)
     int code;
 
     mem_setup();
+    process_hide_memory();
     if (options_wants(&server_option_table, argc, argv, "help")) {
         options_print_help(&server_option_table, stdout);
         return 0;
