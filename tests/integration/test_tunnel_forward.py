@@ -581,7 +581,7 @@ class BackPressure(TunnelTest):
 class Many(TunnelTest):
     def test_two_hundred_at_once_and_no_descriptor_is_left(self):
         self.serve(echo)
-        before = len(os.listdir(f"/proc/{self.client.pid}/fd"))
+        before = self.client.file_descriptors()
         socks = [self.dial() for _ in range(200)]
         for number, sock in enumerate(socks):
             sock.sendall(b"%04d" % number)
@@ -589,13 +589,13 @@ class Many(TunnelTest):
             self.assertEqual(receive(sock, 4), b"%04d" % number)
         for sock in socks:
             sock.close()
-        wait_until(lambda: len(os.listdir(f"/proc/{self.client.pid}/fd")) <= before + 1, 10, "descriptors to be closed")
+        wait_until(lambda: self.client.file_descriptors() <= before + 1, 10, "descriptors to be closed")
 
     def test_running_out_of_descriptors_is_survived(self):
         self.serve(echo)
         import resource
 
-        used = len(os.listdir(f"/proc/{self.client.pid}/fd"))
+        used = self.client.file_descriptors()
         resource.prlimit(self.client.pid, resource.RLIMIT_NOFILE, (used + 10, used + 10))
         socks = [self.dial() for _ in range(30)]
         self.client.wait_for("open files|Too many open files")
