@@ -20,6 +20,8 @@
 #define LINGER 30000
 /* What a read may bring at first; more once reads are full. Each place in the ring costs memory. */
 #define READ_MIN ((size_t)16 * 1024)
+/* One frame. */
+#define READ_MAX ((size_t)TUNNEL_PAYLOAD_MAX - TUNNEL_DATA_HEADER)
 
 static const char info[] = "program=electric-tunnel\nversion=" ELECTRIC_VERSION "\n";
 
@@ -182,8 +184,12 @@ static void drain_queue(struct v1 *v1)
 static uint8_t *v1_reserve(struct tunnel *tunnel, size_t *len)
 {
     struct v1 *v1 = v1_of(tunnel);
-    uint8_t *place = endpoint_source_reserve(v1->endpoint, now_of(v1), v1->want, len);
+    uint8_t *place = NULL;
 
+    *len = 0;
+    /* Little at once costs as much as much; there is more room once something is acknowledged. */
+    if (endpoint_source_has_room(v1->endpoint, v1->want / 2))
+        place = endpoint_source_reserve(v1->endpoint, now_of(v1), v1->want, len);
     v1->full = place == NULL;
     if (v1->full)
         loop_defer(loop_of(v1), &v1->work);
@@ -195,27 +201,19 @@ static bool v1_commit(struct tunnel *tunnel, size_t count)
     struct v1 *v1 = v1_of(tunnel);
 
     endpoint_source_commit(v1->endpoint, count);
-    if (count >= v1->want && v1->want < TUNNEL_READ_SIZE)
-        v1->want *= 2;
+    if (count >= v1->want && v1->want < READ_MAX)
+        v1->want = v1->want * 2 < READ_MAX ? v1->want * 2 : READ_MAX;
     else if (count < v1->want / 4 && v1->want > READ_MIN)
         v1->want /= 2;
     v1_work(v1);
     return !v1->full;
 }
 
-/* Not for a few bytes: what is read at once is sent at once. */
 static bool has_room(struct v1 *v1)
 {
-    const struct tunnel_terms *terms = endpoint_terms(v1->endpoint);
-    size_t most = v1->tunnel.shared->endpoint->ring_max;
-    size_t held = endpoint_counts(v1->endpoint).ring;
     size_t len;
 
-    if (terms->instance == 0)
-        most = TUNNEL_WINDOW_MIN;
-    else if (terms->window < most)
-        most = terms->window;
-    if (held > most - most / 4)
+    if (!endpoint_source_has_room(v1->endpoint, v1->want))
         return false;
     if (endpoint_source_reserve(v1->endpoint, now_of(v1), READ_MIN, &len) == NULL)
         return false;

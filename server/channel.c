@@ -18,6 +18,9 @@
 /* Far above the high watermark: only an owner that ignores it gets here, and loses the stream. */
 #define QUEUE_MAX ((size_t)64 * 1024 * 1024)
 
+/* In frames of any kind of tunnel this is still one read at the other end. */
+#define READ_MAX (LOOP_SCRATCH - 64)
+
 struct channel {
     struct stream stream;
     struct loop_watch watch;
@@ -148,7 +151,7 @@ static enum transfer read_once(struct channel *channel)
     uint8_t *scratch = loop_scratch(channel->loop);
     const struct stream_events *events = channel->stream.events;
     size_t got;
-    enum transfer outcome = transport_read(&channel->transport, scratch, LOOP_SCRATCH, &got);
+    enum transfer outcome = transport_read(&channel->transport, scratch, READ_MAX, &got);
 
     switch (outcome) {
     case TRANSFER_DONE:
@@ -166,7 +169,7 @@ static enum transfer read_once(struct channel *channel)
     }
     /* Only a read that had no room for more leaves decrypted bytes behind. */
     if (!channel->closed)
-        channel->read_pending = got == LOOP_SCRATCH && has_pending(channel);
+        channel->read_pending = got == READ_MAX && has_pending(channel);
     return outcome;
 }
 

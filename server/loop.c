@@ -28,7 +28,7 @@ struct loop {
     struct epoll_event events[EVENTS_MAX];
     int event_count;
     int event_next;
-    uint8_t scratch[LOOP_SCRATCH];
+    struct block *scratch;
 };
 
 /* libwebsockets' own lines; what matters to an operator is logged by us. */
@@ -134,6 +134,7 @@ struct loop *loop_new(const struct loop_http *http, struct error *error)
     struct loop *loop = mem_new(sizeof(*loop));
 
     loop->epoll_fd = -1;
+    loop->scratch = block_new(LOOP_SCRATCH);
     loop->user = http->user;
     if (create_context(loop, http, error) == STATUS_OK && adopt_epoll(loop, error) == STATUS_OK)
         return loop;
@@ -148,6 +149,7 @@ void loop_free(struct loop *loop)
     /* Closes the epoll descriptor too: it was adopted. */
     if (loop->context != NULL)
         lws_context_destroy(loop->context);
+    block_drop(loop->scratch);
     free(loop);
 }
 
@@ -224,7 +226,17 @@ void loop_timer_stop(struct loop_timer *timer)
 
 uint8_t *loop_scratch(struct loop *loop)
 {
-    return loop->scratch;
+    /* Somebody keeps what was read last. */
+    if (loop->scratch->holders > 1) {
+        block_drop(loop->scratch);
+        loop->scratch = block_new(LOOP_SCRATCH);
+    }
+    return loop->scratch->data;
+}
+
+struct block *loop_scratch_block(struct loop *loop, struct bytes data)
+{
+    return block_contains(loop->scratch, data) ? loop->scratch : NULL;
 }
 
 uint64_t loop_now_ms(void)

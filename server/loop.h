@@ -7,6 +7,7 @@
 #ifndef SERVER_LOOP_H
 #define SERVER_LOOP_H
 
+#include "common/block.h"
 #include "common/status.h"
 
 #include <libwebsockets.h>
@@ -67,6 +68,9 @@ void loop_timer_stop(struct loop_timer *timer);
 
 /* LOOP_SCRATCH bytes to read a socket into, valid until the next read on the loop thread. */
 uint8_t *loop_scratch(struct loop *loop);
+/* The memory that `data` was just read into, for whoever wants to hold it instead of copying, and
+ * then must not change it; NULL when `data` lie elsewhere. */
+struct block *loop_scratch_block(struct loop *loop, struct bytes data);
 
 /* Monotonic milliseconds. */
 uint64_t loop_now_ms(void);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/frame.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "server/metrics.h"
@@ -18,7 +19,8 @@ enum {
 };
 /* Far above the high watermark: only an owner that ignores it gets here. */
 #define PENDING_MAX ((size_t)64 * 1024 * 1024)
-#define PIECE_MAX ((size_t)256 * 1024)
+/* With its header a whole read at the other end. */
+#define PIECE_MAX (LOOP_SCRATCH - FRAME_HEADER_MAX)
 
 static struct tunnel_session *session_of(struct stream *stream)
 {
@@ -34,33 +36,46 @@ static int64_t deadline(const struct tunnel_session *session, int64_t now)
     return session->orphan && at > session->orphan_until ? session->orphan_until : at;
 }
 
+/* Each frame puts most deadlines off, so a timer that is set fires too early rather than being set
+ * again and again. */
 static void plan(struct tunnel_session *session, int64_t now)
 {
     int64_t at = deadline(session, now);
 
-    if (session->due)
+    if (session->due || at >= session->timer_at)
         return;
-    if (at == INT64_MAX)
-        loop_timer_stop(&session->timer);
-    else
-        loop_timer_set(session->tunnel->server->loop, &session->timer,
-                       at > now ? (unsigned long)(at - now) : 0);
+    session->timer_at = at;
+    loop_timer_set(session->tunnel->server->loop, &session->timer,
+                   at > now ? (unsigned long)(at - now) : 0);
 }
 
 /* In the next turn of the loop, whatever else is planned until then. */
 static void soon(struct tunnel_session *session)
 {
     session->due = true;
+    session->timer_at = INT64_MIN;
     loop_timer_set(session->tunnel->server->loop, &session->timer, 0);
 }
 
 /* To the client */
 
-/* Copies what the ring has room for, and returns the rest. */
+/* Whether `data`, just read, have become part of the ring as they are. Memory that is held for few
+ * bytes costs more than a copy. */
+static bool adopt(struct tunnel_session *session, struct bytes data)
+{
+    struct block *block = loop_scratch_block(session->tunnel->server->loop, data);
+
+    return block != NULL && data.len >= block->size / 4 &&
+           endpoint_source_adopt(session->endpoint, block, data);
+}
+
+/* Takes what the ring has room for, and returns the rest. */
 static struct bytes put(struct tunnel_session *session, struct bytes data)
 {
     size_t room;
 
+    if (adopt(session, data))
+        return bytes_skip(data, data.len);
     while (data.len > 0) {
         uint8_t *place = endpoint_source_reserve(session->endpoint, tunnel_now(), data.len, &room);
         if (place == NULL)
@@ -158,9 +173,21 @@ static void offer(struct tunnel_session *session)
     endpoint_accept(session->endpoint, tunnel_now(), fresh.len);
 }
 
+/* A ring that has no place for a whole read counts as a full queue: what did not fit would have to
+ * be copied twice. */
+static size_t session_queued(const struct stream *stream)
+{
+    const struct tunnel_session *session = (const struct tunnel_session *)stream;
+    size_t pending = buffer_len(&session->pending);
+
+    return pending == 0 && !endpoint_source_has_room(session->endpoint, LOOP_SCRATCH)
+               ? STREAM_QUEUE_HIGH
+               : pending;
+}
+
 static void tell_drained(struct tunnel_session *session)
 {
-    if (!session->full || buffer_len(&session->pending) > STREAM_QUEUE_LOW)
+    if (!session->full || session_queued(&session->stream) > STREAM_QUEUE_LOW)
         return;
     session->full = false;
     if (!session->orphan)
@@ -381,6 +408,7 @@ static void on_timer(struct loop_timer *timer)
     int64_t now = tunnel_now();
 
     session->due = false;
+    session->timer_at = INT64_MAX;
     if (session->orphan && now >= session->orphan_until)
         tunnel_session_end(session, TUNNEL_END_ABORTED);
     if (endpoint_timer(session->endpoint, now) == ENDPOINT_DEAD && session->attachment != NULL) {
@@ -410,13 +438,8 @@ static void session_send(struct stream *stream, struct bytes data)
         flush(session);
         plan(session, tunnel_now());
     }
-    if (buffer_len(&session->pending) >= STREAM_QUEUE_HIGH)
+    if (session_queued(stream) >= STREAM_QUEUE_HIGH)
         session->full = true;
-}
-
-static size_t session_queued(const struct stream *stream)
-{
-    return buffer_len(&((const struct tunnel_session *)stream)->pending);
 }
 
 static void session_pause(struct stream *stream, bool paused)
@@ -494,6 +517,7 @@ enum tunnel_refusal tunnel_session_open(struct attachment *attachment,
     session->tunnel = tunnel;
     memcpy(session->certificate, attachment->visitor.certificate, sizeof(session->certificate));
     session->timer.on_expired = on_timer;
+    session->timer_at = INT64_MAX;
     session->endpoint = endpoint_new_server(&tunnel->settings, open);
     buffer_init(&session->pending, PENDING_MAX);
     LIST_INSERT_HEAD(&tunnel->sessions, session, link);

@@ -111,6 +111,7 @@ struct tunnel_session {
     struct attachment *attachment;          /* NULL while detached */
     struct buffer pending;                  /* of the owner, for which the ring has no place */
     struct loop_timer timer;
+    int64_t timer_at;                   /* when it fires; INT64_MAX: not at all */
     struct tunnel_canceller *canceller; /* once CANCEL has come */
     uint64_t resent;                    /* bytes that the metrics know of */
     unsigned depth;                     /* of calls into the endpoint or the owner */

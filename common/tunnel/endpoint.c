@@ -26,6 +26,8 @@ static struct endpoint *endpoint_new(const struct endpoint_settings *settings,
     endpoint->starved_until = INT64_MAX;
     endpoint->lost_at = INT64_MAX;
     sender_init(&endpoint->out, settings->budget, settings->ring_max);
+    pace_reset(&endpoint->pace);
+    sender_set_pace(&endpoint->out, pace_limit(&endpoint->pace));
     receiver_init(&endpoint->in, settings->budget,
                   memory_is_short ? TUNNEL_WINDOW_MIN : settings->window);
     return endpoint;
@@ -94,6 +96,18 @@ uint8_t *endpoint_source_reserve(struct endpoint *endpoint, int64_t now, size_t 
 void endpoint_source_commit(struct endpoint *endpoint, size_t count)
 {
     sender_commit(&endpoint->out, count);
+}
+
+bool endpoint_source_adopt(struct endpoint *endpoint, struct block *block, struct bytes data)
+{
+    return endpoint->state != ENDPOINT_OVER && sender_adopt(&endpoint->out, block, data);
+}
+
+bool endpoint_source_has_room(const struct endpoint *endpoint, size_t want)
+{
+    const struct ring *ring = &endpoint->out.ring;
+
+    return ring_room(ring) >= (want < ring->capacity / 2 ? want : ring->capacity / 2);
 }
 
 void endpoint_source_end(struct endpoint *endpoint)

@@ -20,6 +20,7 @@
 #ifndef COMMON_TUNNEL_ENDPOINT_H
 #define COMMON_TUNNEL_ENDPOINT_H
 
+#include "common/block.h"
 #include "common/tunnel/budget.h"
 #include "common/tunnel/tunnel_frame.h"
 
@@ -135,6 +136,11 @@ enum endpoint_event endpoint_timer(struct endpoint *endpoint, int64_t now);
  * again after the next call that changes something. */
 uint8_t *endpoint_source_reserve(struct endpoint *endpoint, int64_t now, size_t want, size_t *len);
 void endpoint_source_commit(struct endpoint *endpoint, size_t count);
+/* Bytes that lie in `block`, without a copy: the block is held until they are acknowledged. False:
+ * there is no place for all of them. */
+bool endpoint_source_adopt(struct endpoint *endpoint, struct block *block, struct bytes data);
+/* Whether there is a place for `want` bytes, or for half of what is ever held. */
+bool endpoint_source_has_room(const struct endpoint *endpoint, size_t want);
 void endpoint_source_end(struct endpoint *endpoint);
 /* Offset of the next byte of the source. */
 uint64_t endpoint_source_offset(const struct endpoint *endpoint);

@@ -156,6 +156,7 @@ static void advance(struct endpoint *endpoint, int64_t now, size_t units)
     if (!sender_is_waiting(out))
         endpoint->waiting_since = now;
     sender_advance(out, units);
+    pace_sent(&endpoint->pace, now, out->sent);
 }
 
 static void count_resent(struct endpoint *endpoint, size_t len)

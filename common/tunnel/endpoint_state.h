@@ -3,6 +3,7 @@
 #define COMMON_TUNNEL_ENDPOINT_STATE_H
 
 #include "common/tunnel/endpoint.h"
+#include "common/tunnel/pace.h"
 #include "common/tunnel/stream.h"
 
 /* What can happen to an endpoint: frames, in the order of their types, and the rest. */
@@ -48,6 +49,7 @@ struct endpoint {
 
     struct sender out;
     struct receiver in;
+    struct pace pace; /* of `out` */
     uint64_t bytes_resent;
 
     /* Frames that wait to be taken; DATA, FIN and most ACKs follow from the streams. */

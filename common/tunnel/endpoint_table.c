@@ -114,6 +114,7 @@ static void begin_attachment(struct endpoint *endpoint, int64_t now,
     endpoint->sent_at = now;
     endpoint->waiting_since = now;
     endpoint->dead_told = false;
+    pace_reset(&endpoint->pace);
     /* What it said may not have arrived. An older MOVE is fulfilled by now. */
     endpoint->ack_pending = endpoint->in.consumed > 0;
     endpoint->txn_pending = endpoint->txn.xid != 0;
@@ -253,8 +254,11 @@ static enum status on_data(struct endpoint *endpoint, int64_t now, const struct 
 
 static enum status on_ack(struct endpoint *endpoint, int64_t now, const struct tunnel_frame *frame)
 {
-    (void)now;
-    return sender_acknowledge(&endpoint->out, frame->ack);
+    enum status status = sender_acknowledge(&endpoint->out, frame->ack);
+
+    pace_acknowledged(&endpoint->pace, now, frame->ack);
+    sender_set_pace(&endpoint->out, pace_limit(&endpoint->pace));
+    return status;
 }
 
 static enum status on_fin(struct endpoint *endpoint, int64_t now, const struct tunnel_frame *frame)

@@ -3,13 +3,18 @@
 
 #include <assert.h>
 
+#include "common/tunnel/pace.h"
 #include "common/tunnel/tunnel_frame.h"
+
+/* An end that keeps few bytes under way (see pace.h) waits for acknowledgements sooner than one
+ * that uses the whole window. */
+#define ACK_BYTES (PACE_LEAST / 4)
 
 /* Sending */
 
 void sender_init(struct sender *sender, struct budget *budget, size_t limit)
 {
-    *sender = (struct sender){.limit = limit};
+    *sender = (struct sender){.limit = limit, .pace = limit};
     ring_init(&sender->ring, budget, 0);
     sender_set_window(sender, TUNNEL_WINDOW_MIN);
 }
@@ -19,12 +24,25 @@ void sender_clear(struct sender *sender)
     ring_clear(&sender->ring);
 }
 
+/* More than the window could not be under way; the other end decides how much is held here only as
+ * long as it asks for less than we would give. */
+static void set_capacity(struct sender *sender)
+{
+    size_t most = sender->limit < sender->pace ? sender->limit : sender->pace;
+
+    sender->ring.capacity = sender->window < most ? sender->window : most;
+}
+
 void sender_set_window(struct sender *sender, uint32_t window)
 {
     sender->window = window;
-    /* More than the window could not be under way; the other end decides how much is held here only
-     * as long as it asks for less than we would give. */
-    sender->ring.capacity = window < sender->limit ? window : sender->limit;
+    set_capacity(sender);
+}
+
+void sender_set_pace(struct sender *sender, size_t pace)
+{
+    sender->pace = pace;
+    set_capacity(sender);
 }
 
 uint8_t *sender_reserve(struct sender *sender, size_t want, size_t *len)
@@ -36,6 +54,11 @@ uint8_t *sender_reserve(struct sender *sender, size_t want, size_t *len)
 void sender_commit(struct sender *sender, size_t count)
 {
     ring_commit(&sender->ring, count);
+}
+
+bool sender_adopt(struct sender *sender, struct block *block, struct bytes data)
+{
+    return !sender->ended && ring_adopt(&sender->ring, block, data);
 }
 
 void sender_end(struct sender *sender)
@@ -214,6 +237,8 @@ bool receiver_owes_ack(const struct receiver *receiver)
 
 bool receiver_owes_ack_now(const struct receiver *receiver)
 {
-    return receiver->consumed - receiver->acknowledged >= receiver->window / 4 ||
+    uint64_t owed = receiver->consumed - receiver->acknowledged;
+
+    return owed >= receiver->window / 4 || owed >= ACK_BYTES ||
            (receiver_owes_ack(receiver) && receiver_is_finished(receiver));
 }

@@ -12,7 +12,8 @@
 /* Embedded by value; may be read. */
 struct sender {
     struct ring ring;    /* all that may have to be sent again, and what was not sent yet */
-    size_t limit;        /* of the ring, whatever window the other end has */
+    size_t limit;        /* of the ring, whatever window the other end has … */
+    size_t pace;         /* … and however many bytes are worth keeping under way */
     uint64_t sent;       /* next unit to send; ring.end + 1: FIN has gone, too */
     uint64_t sent_most;  /* the highest it ever was: what can be acknowledged */
     uint64_t checkpoint; /* where sending goes on after a rewind */
@@ -27,10 +28,13 @@ struct sender {
 void sender_init(struct sender *sender, struct budget *budget, size_t limit);
 void sender_clear(struct sender *sender);
 void sender_set_window(struct sender *sender, uint32_t window);
+void sender_set_pace(struct sender *sender, size_t pace);
 
 /* Source: a place for bytes (see ring_reserve), and that they are there. */
 uint8_t *sender_reserve(struct sender *sender, size_t want, size_t *len);
 void sender_commit(struct sender *sender, size_t count);
+/* Source: bytes that need no copy (see ring_adopt). */
+bool sender_adopt(struct sender *sender, struct block *block, struct bytes data);
 void sender_end(struct sender *sender);
 
 /* What to send next: bytes at offset `sender->sent`, at most `max`; none when nothing may be sent.

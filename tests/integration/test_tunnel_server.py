@@ -392,7 +392,8 @@ class FlowTest(TunnelTest):
                 session.turn(0.3)
         except TimeoutError:
             pass
-        self.assertEqual(session.next - session.acked, 262144)
+        self.assertLessEqual(session.next - session.acked, 262144)
+        self.assertGreaterEqual(session.next - session.acked, 131072)  # Postgres is not read for the last few bytes
         session.cut()
         session.acknowledges = True
         session.resume()

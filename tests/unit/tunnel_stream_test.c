@@ -120,6 +120,68 @@ START_TEST(a_full_ring_gives_no_place)
 }
 END_TEST
 
+START_TEST(a_ring_holds_what_others_have_read_without_a_copy)
+{
+    struct ring ring;
+    struct block *block = block_new(50000);
+    struct bytes data = bytes_of(block->data + 100, 40000);
+    size_t len;
+
+    for (size_t i = 0; i < data.len; i++)
+        block->data[100 + i] = byte_at(10 + i);
+    ring_init(&ring, &budget, 60000);
+    fill(&ring, 10);
+    ck_assert(ring_adopt(&ring, block, bytes_first(data, 30000)));
+    ck_assert(ring_adopt(&ring, block, bytes_skip(data, 30000)));
+    ck_assert_uint_eq(budget.used, RING_SMALLEST + 50000);
+    ck_assert_ptr_eq(ring_peek(&ring, 10).data, data.data);
+    ck_assert_uint_eq(ring_peek(&ring, 10).len, 30000);
+    ck_assert(!ring_adopt(&ring, block, data) && ring_adopt(&ring, block, bytes_of(data.data, 1)));
+    /* What is read next lies behind, and changes nothing of it. */
+    ck_assert_ptr_nonnull(ring_reserve(&ring, 10, &len));
+    ck_assert(!block_contains(block, bytes_of(ring_reserve(&ring, 10, &len), 1)));
+    ring_forget(&ring, 5);
+    block_drop(block);
+    ck_assert_uint_eq(drain(&ring, 10 + 40000 - 5), 10 + 40000 - 5);
+    ck_assert_uint_eq(ring_len(&ring), 1);
+    ring_clear(&ring);
+    ck_assert_uint_eq(budget.used, 0);
+}
+END_TEST
+
+START_TEST(a_ring_above_the_budget_adopts_nothing)
+{
+    struct budget small = {.limit = 40000};
+    struct block *block = block_new(50000);
+    struct ring ring;
+
+    ring_init(&ring, &small, 100000);
+    ck_assert(!ring_adopt(&ring, block, bytes_of(block->data, 10)));
+    ck_assert_uint_eq(block->holders, 1);
+    ck_assert_uint_eq(small.used, 0);
+    block_drop(block);
+}
+END_TEST
+
+START_TEST(a_large_read_is_not_cut_by_the_end_of_a_piece)
+{
+    struct ring ring;
+    size_t len;
+
+    ring_init(&ring, &budget, 1000000);
+    ck_assert_uint_eq(fill(&ring, RING_LARGEST - 100), RING_LARGEST - 100);
+    ck_assert_uint_eq(fill(&ring, RING_LARGEST - 100), RING_LARGEST - 100);
+    ck_assert_uint_eq(ring_peek(&ring, RING_LARGEST - 100).len, RING_LARGEST - 100);
+    /* But few bytes share a piece, whatever was wanted. */
+    for (int i = 0; i < 1000; i++) {
+        ck_assert_ptr_nonnull(ring_reserve(&ring, RING_SMALLEST, &len));
+        ring_commit(&ring, 10);
+    }
+    ck_assert_uint_le(budget.used, 3 * RING_LARGEST);
+    ring_clear(&ring);
+}
+END_TEST
+
 START_TEST(above_the_budget_a_ring_still_gets_the_least)
 {
     struct budget small = {.limit = 10};
@@ -389,7 +451,10 @@ END_TEST
 
 SUITE("tunnel_stream", TEST(a_ring_has_memory_only_while_it_holds_bytes),
       LOOP(bytes_keep_their_offsets_while_a_ring_wraps_and_grows, 0, 20),
-      TEST(a_full_ring_gives_no_place), TEST(above_the_budget_a_ring_still_gets_the_least),
+      TEST(a_full_ring_gives_no_place), TEST(a_ring_holds_what_others_have_read_without_a_copy),
+      TEST(a_ring_above_the_budget_adopts_nothing),
+      TEST(a_large_read_is_not_cut_by_the_end_of_a_piece),
+      TEST(above_the_budget_a_ring_still_gets_the_least),
       TEST(no_more_is_sent_than_the_window_allows),
       TEST(a_new_attachment_goes_on_where_the_other_end_is),
       TEST(the_other_end_cannot_claim_what_cannot_be),
