@@ -9,10 +9,10 @@
 
 #include "client/gateway.h"
 #include "client/listener.h"
-#include "client/ready.h"
 #include "common/json_string.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/ready.h"
 
 struct server {
     const struct client_settings *settings;
@@ -106,7 +106,7 @@ static void announce(const struct server *server)
         announce_json(server);
     if (server->settings->ready_fd != 0)
         ready_write((int)server->settings->ready_fd);
-    ready_notify();
+    ready_notify("READY=1");
 }
 
 /* ---- life

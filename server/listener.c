@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -241,6 +242,21 @@ static enum status add_all(struct listener *listener, struct error *error)
     return status;
 }
 
+static enum status add_inherited(struct listener *listener, struct error *error)
+{
+    const struct listener_options *options = &listener->options;
+
+    if (options->inherited_count > SOCKETS_MAX)
+        return error_set(error, STATUS_USAGE, "22023", "more than %d sockets to listen on",
+                         SOCKETS_MAX);
+    for (size_t i = 0; i < options->inherited_count; i++)
+        listener->sockets[listener->count++] = (struct listening_socket){
+            .listener = listener,
+            .watch = {.on_ready = on_connections, .fd = options->inherited[i]},
+        };
+    return STATUS_OK;
+}
+
 static void close_sockets(struct listener *listener)
 {
     for (size_t i = 0; i < listener->count; i++) {
@@ -254,6 +270,8 @@ static enum status bind_all(struct listener *listener, struct error *error)
 {
     enum status status = STATUS_OK;
 
+    if (listener->options.inherited_count > 0)
+        return add_inherited(listener, error);
     /* A free port of one family may be taken in the other. */
     for (int attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
         status = listener->options.addresses != NULL ? add_listed(listener, error)
@@ -284,21 +302,30 @@ void listener_peer_name(const struct sockaddr_storage *address, char out[PEER_NA
         (void)snprintf(out, PEER_NAME_MAX, "unknown");
 }
 
+static void announce_one(const char *purpose, int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+    char name[PEER_NAME_MAX];
+
+    memset(&address, 0, sizeof(address));
+    (void)getsockname(fd, (struct sockaddr *)&address, &size);
+    if (address.ss_family == AF_UNIX) {
+        log_info(NULL, "listening for %s on %s", purpose,
+                 ((const struct sockaddr_un *)&address)->sun_path);
+        return;
+    }
+    listener_peer_name(&address, name);
+    log_info(NULL,
+             address.ss_family == AF_INET6 ? "listening for %s on [%s]:%u"
+                                           : "listening for %s on %s:%u",
+             purpose, name, port_of(&address));
+}
+
 static void announce(const struct listener *listener)
 {
-    for (size_t i = 0; i < listener->count; i++) {
-        struct sockaddr_storage address;
-        socklen_t size = sizeof(address);
-        char name[PEER_NAME_MAX];
-
-        memset(&address, 0, sizeof(address));
-        (void)getsockname(listener->sockets[i].watch.fd, (struct sockaddr *)&address, &size);
-        listener_peer_name(&address, name);
-        log_info(NULL,
-                 address.ss_family == AF_INET6 ? "listening for %s on [%s]:%u"
-                                               : "listening for %s on %s:%u",
-                 listener->options.purpose, name, port_of(&address));
-    }
+    for (size_t i = 0; i < listener->count; i++)
+        announce_one(listener->options.purpose, listener->sockets[i].watch.fd);
 }
 
 enum status listener_open(struct loop *loop, const struct listener_options *options,

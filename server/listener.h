@@ -17,6 +17,9 @@ struct listener_options {
     const char *addresses; /* numeric or names, comma-separated; NULL: all of both families */
     bool ipv6;             /* with NULL: also :: */
     unsigned port;         /* 0: a free one, the same for all addresses */
+    /* Instead of all that: sockets that listen already, by whoever started us. */
+    const int *inherited;
+    size_t inherited_count;
     /* Whether one more connection can be served now; may be NULL. */
     bool (*has_room)(void *owner);
     /* `fd` is non-blocking, close-on-exec, TCP_NODELAY, and the callee's. */

@@ -1,6 +1,7 @@
 /* The option table of electric-proxy, and what no single row can check. */
 #include "server/options.h"
 
+#include <fcntl.h>
 #include <libpq-fe.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -328,6 +329,11 @@ static const struct option_spec rows[] = {
      .preset = "30s",
      .offset = FIELD(drain_timeout_ms),
      .help = "time that sessions have to finish after SIGTERM"},
+    {.flag = "ready-fd",
+     .type = OPTION_COUNT,
+     .offset = FIELD(ready_fd),
+     .max = 1 << 20,
+     .help = "write a line to this file descriptor once clients can be served, and close it"},
     {.heading = "Log",
      .flag = "log-level",
      .variable = "LOG_LEVEL",
@@ -515,6 +521,8 @@ static void derive(struct server_settings *settings, FILE *complaints)
         check_proxy_mode(settings, complaints);
     }
     check_tls(settings, complaints);
+    if (settings->ready_fd != 0 && fcntl((int)settings->ready_fd, F_GETFD) < 0)
+        complain(complaints, "--ready-fd: that descriptor is not open");
     check_descriptors(settings, complaints);
 }
 

@@ -59,6 +59,7 @@ struct server_settings {
     unsigned long tunnel_max_age_ms; /* 0: no limit */
     size_t tunnel_window;
     size_t tunnel_memory;
+    unsigned long ready_fd; /* 0: none */
     /* Log */
     int log_level;
     int log_format;

@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/ready.h"
+#include "server/activation.h"
 #include "server/api/api.h"
+#include "server/certificates.h"
 #include "server/cancel_request.h"
 #include "server/connection.h"
 #include "server/dial.h"
@@ -24,7 +27,7 @@
 #include "server/proxy/control.h"
 #include "server/relay.h"
 #include "server/stream.h"
-#include "server/tls.h"
+#include "server/supervisor.h"
 #include "server/tunnel.h"
 #include "server/websocket.h"
 #include "server/worker.h"
@@ -64,6 +67,9 @@ struct runner {
     struct crew introspectors;
     struct loop_timer deadline;
     bool terminated;
+    struct activation activation;
+    struct supervisor supervisor;
+    const char *status; /* for the service manager */
 };
 
 /* Clients */
@@ -124,28 +130,6 @@ void server_take_client(struct server *server, const struct client_address *addr
     }
 }
 
-/* Certificates */
-
-static void reload(struct tls *tls, const char *port)
-{
-    struct error error;
-
-    if (tls == NULL)
-        return;
-    if (tls_reload(tls, &error) == STATUS_OK)
-        log_info(NULL, "the %s port's certificate was read again", port);
-    else
-        log_error(NULL, "the %s port keeps its certificate: %s", port, error.message);
-}
-
-static void reload_all(struct server *server)
-{
-    if (server->http_tls == NULL && server->postgres_tls == NULL)
-        log_info(NULL, "SIGHUP: there are no certificates to read again");
-    reload(server->http_tls, "HTTP");
-    reload(server->postgres_tls, "Postgres");
-}
-
 /* The drain */
 
 static void terminate_clients(struct server *server)
@@ -189,12 +173,20 @@ static void drain(struct runner *runner)
     struct server *server = &runner->server;
 
     server->draining = true;
+    supervisor_stopping();
     tunnel_drain(server->tunnel);
     log_info(NULL, "shutting down; %lu connection%s to finish", server->client_count,
              server->client_count == 1 ? "" : "s");
     api_drain(server->api);
     loop_timer_set(server->loop, &runner->deadline, server->settings->drain_timeout_ms);
     server_check_drained(server);
+}
+
+static void reload(struct runner *runner)
+{
+    supervisor_reloading();
+    certificates_reload(&runner->server);
+    supervisor_ready(runner->status);
 }
 
 static void on_signal(struct loop_watch *watch, uint32_t events)
@@ -205,7 +197,7 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
     (void)events;
     while (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP)
-            reload_all(&runner->server);
+            reload(runner);
         else if (runner->server.draining)
             loop_stop(runner->server.loop);
         else
@@ -296,6 +288,8 @@ static enum status listen_http(struct runner *runner, struct error *error)
         .addresses = settings->listen,
         .ipv6 = settings->listen_ipv6,
         .port = settings->http_port,
+        .inherited = runner->activation.http.sockets,
+        .inherited_count = runner->activation.http.count,
         .has_room = http_has_room,
         .on_accept = http_accept,
         .owner = &runner->server,
@@ -313,12 +307,24 @@ static enum status listen_postgres(struct runner *runner, struct error *error)
         .addresses = settings->listen,
         .ipv6 = settings->listen_ipv6,
         .port = settings->tcp_port,
+        .inherited = runner->activation.postgres.sockets,
+        .inherited_count = runner->activation.postgres.count,
         .has_room = connection_has_room,
         .on_accept = connection_accept,
         .owner = &runner->server,
     };
 
     return listener_open(runner->server.loop, &options, &runner->postgres, error);
+}
+
+/* End to end: what comes in now is served. */
+static void say_ready(struct runner *runner)
+{
+    log_info(NULL, "ready");
+    runner->status = "ready";
+    supervisor_status(runner->status);
+    if (runner->server.settings->ready_fd != 0)
+        ready_write((int)runner->server.settings->ready_fd);
 }
 
 static void on_prepared(void *owner)
@@ -333,7 +339,7 @@ static void on_prepared(void *owner)
         server->ledger = ledger_new(server->loop, server->workers, server->settings);
     api_ready(server->api);
     tunnel_prepare(server->tunnel);
-    log_info(NULL, "ready");
+    say_ready(owner);
 }
 
 static void on_hopeless(void *owner, const struct error *error)
@@ -375,17 +381,16 @@ static enum status start_proxy(struct runner *runner, struct error *error)
     return settings->tcp ? listen_postgres(runner, error) : STATUS_OK;
 }
 
-static enum status start_tls(struct server *server, struct error *error)
+static enum status take_sockets(struct runner *runner, struct error *error)
 {
-    const struct tls_files http = server_settings_http_tls(server->settings);
-    const struct tls_files postgres = server_settings_postgres_tls(server->settings);
+    enum status status = activation_take(&runner->activation, error);
 
-    if (http.certificate != NULL && (server->http_tls = tls_new(TLS_HTTP, &http, error)) == NULL)
-        return STATUS_USAGE;
-    if (postgres.certificate != NULL &&
-        (server->postgres_tls = tls_new(TLS_POSTGRES, &postgres, error)) == NULL)
-        return STATUS_USAGE;
-    return STATUS_OK;
+    if (status == STATUS_OK && runner->activation.postgres.count > 0 &&
+        !runner->server.settings->tcp)
+        status = error_set(error, STATUS_USAGE, "22023",
+                           "the service manager hands over a socket named \"postgres\", but "
+                           "PG_PROXY_PORT names no TCP port");
+    return status;
 }
 
 static enum status start(struct runner *runner, struct error *error)
@@ -394,11 +399,13 @@ static enum status start(struct runner *runner, struct error *error)
     const struct server_settings *settings = server->settings;
     enum status status;
 
+    if ((status = take_sockets(runner, error)) != STATUS_OK)
+        return status;
     /* Signals first, so that workers inherit them blocked. */
     if ((status = start_loop(runner, error)) != STATUS_OK ||
         (status = watch_signals(runner, error)) != STATUS_OK ||
         (status = start_workers(runner, error)) != STATUS_OK ||
-        (status = start_tls(server, error)) != STATUS_OK)
+        (status = certificates_load(server, error)) != STATUS_OK)
         return status;
     if (settings->relay_host != NULL) {
         server->relay = dial_target_new(settings->relay_host, settings->relay_port);
@@ -415,6 +422,7 @@ static void stop(struct runner *runner)
     struct server *server = &runner->server;
 
     close_listeners(runner);
+    supervisor_stop(&runner->supervisor);
     loop_timer_stop(&runner->deadline);
     control_free(server->control);
     server->control = NULL;
@@ -433,8 +441,7 @@ static void stop(struct runner *runner)
     api_free(server->api);
     websocket_watchdog_free(server->watchdog);
     dial_target_free(server->relay);
-    tls_free(server->http_tls);
-    tls_free(server->postgres_tls);
+    certificates_free(server);
     auth_verifier_free(runner->verifier);
     free(runner->database);
     if (runner->signals.fd >= 0)
@@ -443,7 +450,8 @@ static void stop(struct runner *runner)
 
 int server_run(const struct server_settings *settings)
 {
-    struct runner runner = {.server = {.settings = settings}, .signals.fd = -1};
+    struct runner runner = {
+        .server = {.settings = settings}, .signals.fd = -1, .status = "waiting for Postgres"};
     struct error error = {0};
     enum status status;
     int code;
@@ -455,8 +463,11 @@ int server_run(const struct server_settings *settings)
     runner.deadline.on_expired = on_deadline;
     status = start(&runner, &error);
     if (status == STATUS_OK) {
+        /* A Postgres that is down is no reason to be started again. */
+        supervisor_start(&runner.supervisor, runner.server.loop);
+        supervisor_ready(runner.status);
         if (runner.server.relay != NULL)
-            log_info(NULL, "ready");
+            say_ready(&runner);
         loop_run(runner.server.loop);
         log_info(NULL, "stopped");
     } else {

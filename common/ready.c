@@ -1,5 +1,5 @@
 /* Readiness by file descriptor and by sd_notify(3). */
-#include "client/ready.h"
+#include "common/ready.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -20,9 +20,8 @@ void ready_write(int fd)
     close(fd);
 }
 
-void ready_notify(void)
+void ready_notify(const char *state)
 {
-    static const char message[] = "READY=1";
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = path == NULL ? 0 : strlen(path);
@@ -34,10 +33,10 @@ void ready_notify(void)
     /* '@' stands for the NUL that begins an abstract name. */
     if (path[0] == '@')
         address.sun_path[0] = '\0';
-    fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    if (sendto(fd, message, sizeof message - 1, 0, (struct sockaddr *)&address,
+    if (sendto(fd, state, strlen(state), 0, (struct sockaddr *)&address,
                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
         log_warn(NULL, "could not notify %s: %s", path, strerror(errno));
     close(fd);
