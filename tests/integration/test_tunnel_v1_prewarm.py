@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 from tests.integration.test_tunnel_forward import STARTUP
@@ -27,7 +28,9 @@ class Stock(AutoTest):
 
     def serve_stock(self, behave, count=2):
         self.received = []
+        self.started = threading.Event()  # it connects at once
         self.serve(behave, "--prewarm", str(count), "--protocol", "auto", "--log-level", "debug")
+        self.started.set()
 
     def take(self, peer):
         frame = peer.receive()
@@ -106,6 +109,7 @@ class Stock(AutoTest):
             if len(cut) < 2:
                 agree(peer)
                 cut.append(peer)
+                self.started.wait(20)
                 self.client.wait_for(rf"prewarmed connection {peer.session} is ready")
                 peer.cut()
             else:
