@@ -285,7 +285,17 @@ static void set_decoded(char **out, struct bytes text)
     *out = url_percent_decode(text);
 }
 
-static void identify_uri(const struct uri *uri, char **user, char **database)
+/* Where the value of that parameter belongs; NULL: nowhere. */
+static char **identity_field(struct database_identity *identity, struct bytes name)
+{
+    if (bytes_equal_string(name, "user"))
+        return &identity->user;
+    if (bytes_equal_string(name, "password"))
+        return &identity->password;
+    return bytes_equal_string(name, "dbname") ? &identity->database : NULL;
+}
+
+static void identify_uri(const struct uri *uri, struct database_identity *identity)
 {
     struct bytes query = uri->query;
     struct bytes whole;
@@ -296,30 +306,27 @@ static void identify_uri(const struct uri *uri, char **user, char **database)
         const uint8_t *colon = memchr(uri->userinfo.data, ':', uri->userinfo.len);
         size_t len = colon == NULL ? uri->userinfo.len : (size_t)(colon - uri->userinfo.data);
 
-        set_decoded(user, bytes_first(uri->userinfo, len));
+        set_decoded(&identity->user, bytes_first(uri->userinfo, len));
+        set_decoded(&identity->password, bytes_skip(uri->userinfo, len + 1));
     }
-    set_decoded(database, bytes_skip(uri->path, 1));
+    set_decoded(&identity->database, bytes_skip(uri->path, 1));
     while (take_parameter(&query, &whole, &name, &value)) {
-        if (bytes_equal_string(name, "user"))
-            set_decoded(user, value);
-        else if (bytes_equal_string(name, "dbname"))
-            set_decoded(database, value);
+        char **out = identity_field(identity, name);
+
+        if (out != NULL)
+            set_decoded(out, value);
     }
 }
 
-static void identify_keywords(const char *text, char **user, char **database)
+static void identify_keywords(const char *text, struct database_identity *identity)
 {
     struct bytes whole;
     struct bytes name;
     struct bytes value;
 
     while (take_keyword(&text, &whole, &name, &value)) {
-        char **out = NULL;
+        char **out = identity_field(identity, name);
 
-        if (bytes_equal_string(name, "user"))
-            out = user;
-        else if (bytes_equal_string(name, "dbname"))
-            out = database;
         if (out == NULL)
             continue;
         free(*out);
@@ -327,14 +334,43 @@ static void identify_keywords(const char *text, char **user, char **database)
     }
 }
 
-void database_url_identity(const char *text, char **user, char **database)
+struct database_identity database_url_identity(const char *text)
 {
+    struct database_identity identity = {NULL, NULL, NULL};
     struct uri uri;
 
-    *user = NULL;
-    *database = NULL;
     if (parse_uri(text, &uri))
-        identify_uri(&uri, user, database);
+        identify_uri(&uri, &identity);
     else
-        identify_keywords(text, user, database);
+        identify_keywords(text, &identity);
+    return identity;
+}
+
+static void complete(char **field, const char *variable)
+{
+    const char *value = getenv(variable);
+
+    if (*field == NULL && value != NULL && value[0] != '\0')
+        *field = mem_copy_string(value);
+}
+
+struct database_identity database_identity_known(const char *text)
+{
+    struct database_identity identity = {NULL, NULL, NULL};
+
+    if (text != NULL)
+        identity = database_url_identity(text);
+    complete(&identity.user, "PGUSER");
+    complete(&identity.password, "PGPASSWORD");
+    complete(&identity.database, "PGDATABASE");
+    return identity;
+}
+
+void database_identity_clear(struct database_identity *identity)
+{
+    free(identity->user);
+    if (identity->password != NULL)
+        mem_free_secret(identity->password, strlen(identity->password));
+    free(identity->database);
+    *identity = (struct database_identity){NULL, NULL, NULL};
 }

@@ -11,8 +11,17 @@
  * is of another kind, and would have to be changed in a way that is not known. */
 char *database_url_redirect(const char *text, const char *host, unsigned port);
 
-/* The user and the database it names, decoded; NULL for what it does not name. Owned by the caller.
- */
-void database_url_identity(const char *text, char **user, char **database);
+/* Who logs in where, decoded; NULL for what it does not name. Each is the caller's, and `password`
+ * to be overwritten. */
+struct database_identity {
+    char *user;
+    char *password;
+    char *database;
+};
+
+struct database_identity database_url_identity(const char *text);
+/* The same of `text` (may be NULL), completed with PGUSER, PGPASSWORD and PGDATABASE. */
+struct database_identity database_identity_known(const char *text);
+void database_identity_clear(struct database_identity *identity);
 
 #endif

@@ -35,6 +35,7 @@ struct dial {
     struct transport *transport;
     dial_done *done;
     void *owner;
+    bool reached; /* TCP connected, to the service or to its proxy */
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -88,6 +89,16 @@ static void on_socket_ready(struct loop_watch *watch, unsigned events)
     act(watch->owner, watch->fd, curl_events);
 }
 
+/* Something is to be read only from a socket that is connected. */
+static void note_reached(CURL *easy, int what)
+{
+    struct dial *dial = NULL;
+
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &dial);
+    if (dial != NULL && what == CURL_POLL_IN)
+        dial->reached = true;
+}
+
 /* libcurl says what it waits for on a socket; its watch is attached to the socket. */
 static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *owner, void *attached)
 {
@@ -95,7 +106,7 @@ static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *owner,
     struct loop_watch *watch = attached;
     unsigned interest = 0;
 
-    (void)easy;
+    note_reached(easy, what);
     if (what == CURL_POLL_REMOVE) {
         if (watch != NULL)
             loop_watch_set(dialer->loop, watch, 0);
@@ -328,6 +339,18 @@ static enum status describe_connect(const struct dial *dial, const struct place 
     return STATUS_UNAVAILABLE;
 }
 
+static enum status describe_proxy_failure(const struct dial *dial, const struct place *place,
+                                          const char *reason, struct error *error)
+{
+    error_set(error, STATUS_UNAVAILABLE, "08001",
+              "the proxy \"%s:%s\" does not connect to \"%s\": %s", place->proxy_host,
+              place->proxy_port, place->service, reason);
+    error_hint(error,
+               "Check %s, its kind (http:// or socks5h://) included, or ask whoever runs it.",
+               dial->proxy_variable);
+    return STATUS_UNAVAILABLE;
+}
+
 static enum status describe_failure(const struct dial *dial, CURLcode code, struct error *error)
 {
     struct place place;
@@ -347,9 +370,13 @@ static enum status describe_failure(const struct dial *dial, CURLcode code, stru
         error_hint(error, "Check --service and this machine's name resolution; behind a corporate "
                           "proxy set https_proxy.");
         return STATUS_UNAVAILABLE;
+    case CURLE_PROXY:
+        return describe_proxy_failure(dial, &place, curl_reason(dial, code), error);
     case CURLE_OPERATION_TIMEDOUT:
         snprintf(timeout, sizeof timeout, "no answer within %g s",
                  (double)dial->dialer->timeout / 1000);
+        if (dial->reached && dial->proxy[0] != '\0')
+            return describe_proxy_failure(dial, &place, timeout, error);
         return describe_connect(dial, &place, timeout, error);
     case CURLE_COULDNT_CONNECT:
         return describe_connect(dial, &place, connect_reason(dial, code), error);
@@ -361,12 +388,12 @@ static enum status describe_failure(const struct dial *dial, CURLcode code, stru
 /* ---- the hops ----------------------------------------------------------------------------------
  */
 
-/* Through which hops it went, and how far: microseconds since its beginning, 0 for a hop that was
- * not passed. */
+/* Through which hops it went, and how far: microseconds since its beginning; 0: not known. */
 struct passage {
     curl_off_t named;
-    curl_off_t connected;
+    curl_off_t connected; /* also through a proxy's answer */
     curl_off_t total;
+    bool reached; /* TCP connected */
     bool proxied;
     char address[INET6_ADDRSTRLEN + 1];
     long port;
@@ -385,9 +412,10 @@ static void find_passage(const struct dial *dial, const struct place *place,
     curl_easy_getinfo(dial->easy, CURLINFO_PRIMARY_PORT, &passage->port);
     curl_easy_getinfo(dial->easy, CURLINFO_HTTP_CONNECTCODE, &answer);
     snprintf(passage->address, sizeof passage->address, "%s", address == NULL ? "" : address);
+    passage->reached = dial->reached || answer != 0;
     /* Whether no_proxy was heeded is for libcurl to know. */
     passage->proxied =
-        dial->proxy[0] != '\0' && (answer != 0 || place->proxy_failed ||
+        dial->proxy[0] != '\0' && (answer != 0 || passage->port == 0 || place->proxy_failed ||
                                    (passage->port == strtol(place->proxy_port, NULL, 10) &&
                                     passage->port != (long)dial->url->port));
 }
@@ -397,7 +425,7 @@ static enum hop failed_hop(CURLcode code, const struct passage *passage)
     if (code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_COULDNT_RESOLVE_HOST ||
         (code == CURLE_OPERATION_TIMEDOUT && passage->named == 0))
         return HOP_NAME;
-    return passage->connected > 0 && passage->proxied ? HOP_PROXY : HOP_TCP;
+    return passage->reached && passage->proxied ? HOP_PROXY : HOP_TCP;
 }
 
 /* Tells of each hop up to the one that failed, if one did. */
@@ -421,13 +449,15 @@ static void tell_hops(const struct dial *dial, CURLcode code, const struct error
         return;
     snprintf(detail, sizeof detail, "%s port %ld", passage.address, passage.port);
     hop_tell(observer, HOP_TCP,
-             (last == HOP_TCP ? passage.total : passage.connected) - passage.named,
+             passage.proxied && last != HOP_TCP
+                 ? -1 /* libcurl does not tell the two apart */
+                 : (last == HOP_TCP ? passage.total : passage.connected) - passage.named,
              passage.address[0] != '\0' ? detail : "", last == HOP_TCP ? error : NULL);
     if (last == HOP_TCP || !passage.proxied)
         return;
     snprintf(detail, sizeof detail, "%s:%s, from %s, connects to %s", place.proxy_host,
              place.proxy_port, dial->proxy_variable, place.service);
-    hop_tell(observer, HOP_PROXY, passage.total - passage.connected, detail,
+    hop_tell(observer, HOP_PROXY, passage.total - passage.named, detail,
              last == HOP_PROXY ? error : NULL);
 }
 
@@ -490,6 +520,7 @@ static CURL *take_handle(struct dialer *dialer)
 static void release_handle(struct dialer *dialer, CURL *easy)
 {
     curl_multi_remove_handle(dialer->multi, easy);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
     if (dialer->kept_count < HANDLES_KEPT)
         dialer->kept[dialer->kept_count++] = easy;
     else

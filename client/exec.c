@@ -29,8 +29,7 @@ struct exec {
     struct listener *port;
     struct listener *socket; /* NULL: there is no place for one */
     char *directory;         /* of the socket */
-    char *user;
-    char *database;
+    struct database_identity identity;
     struct await *await;
     fd_set inherited;
     pid_t child; /* 0: not yet, or no more */
@@ -201,22 +200,6 @@ static void on_ready(void *owner, const struct error *error)
         fail(exec, error->status == STATUS_DENIED ? EXIT_NOT_AUTHORISED : EXIT_UNREACHABLE, error);
 }
 
-static const char *variable_or_null(const char *name)
-{
-    const char *value = getenv(name);
-
-    return value == NULL || *value == '\0' ? NULL : value;
-}
-
-static char *known_name(char *from_url, const char *variable)
-{
-    const char *value = variable_or_null(variable);
-
-    if (from_url != NULL || value == NULL)
-        return from_url;
-    return mem_copy_string(value);
-}
-
 static void await_postgres(struct exec *exec)
 {
     struct await_settings settings = {
@@ -225,12 +208,9 @@ static void await_postgres(struct exec *exec)
         .timeout = exec->settings->ready_timeout,
     };
 
-    if (exec->settings->database_url != NULL)
-        database_url_identity(exec->settings->database_url, &exec->user, &exec->database);
-    exec->user = known_name(exec->user, "PGUSER");
-    exec->database = known_name(exec->database, "PGDATABASE");
-    settings.user = exec->user;
-    settings.database = exec->database;
+    exec->identity = database_identity_known(exec->settings->database_url);
+    settings.user = exec->identity.user;
+    settings.database = exec->identity.database;
     exec->await = await_new(&settings, on_ready, exec);
 }
 
@@ -276,8 +256,7 @@ static void clear(struct exec *exec)
     private_directory_remove(exec->directory);
     gateway_free(exec->gateway);
     loop_free(exec->loop);
-    free(exec->user);
-    free(exec->database);
+    database_identity_clear(&exec->identity);
 }
 
 int exec_run(const struct client_settings *settings)

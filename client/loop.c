@@ -308,6 +308,7 @@ void loop_run(struct loop *loop)
         run_timers(loop);
         run_tasks(loop);
     }
+    loop->stopped = false;
 }
 
 /* ---- signals ----------------------------------------------------------------------------------

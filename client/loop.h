@@ -48,7 +48,7 @@ struct loop *loop_new(void);
 /* NULL-safe. Watches, timers and tasks are their owners'. */
 void loop_free(struct loop *loop);
 
-/* Returns after loop_stop(). */
+/* Returns after loop_stop(), also after one before it. It may be run again. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 /* Monotonic milliseconds, read once a turn. */

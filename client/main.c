@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/exec.h"
+#include "client/check.h"
 #include "client/options.h"
 #include "client/serve.h"
 #include "client/version.h"
@@ -16,6 +17,7 @@
 static const struct client_command commands[] = {
     {"forward", serve_run},
     {"exec", exec_run},
+    {"check", check_run},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

@@ -76,6 +76,13 @@ static const struct option_spec rows[] = {
      .commands = FOR_EXEC,
      .help = "connection string that the command gets as DATABASE_URL, with host and port of the "
              "tunnel and sslmode=disable"},
+    {.flag = "database-url-file",
+     .variable = "DATABASE_URL",
+     .type = OPTION_SECRET,
+     .offset = FIELD(database_url),
+     .commands = FOR_CHECK,
+     .help = "connection string with the user, the password and the database to log in with; else "
+             "PGUSER, PGPASSWORD and PGDATABASE"},
     {.flag = "ready-timeout",
      .type = OPTION_SECONDS,
      .preset = "60s",
@@ -161,8 +168,14 @@ static const struct option_spec rows[] = {
      .preset = "text",
      .offset = FIELD(output),
      .choices = outputs,
-     .commands = FOR_FORWARD,
-     .help = "json prints one line on standard output: host, port and url"},
+     .commands = FOR_FORWARD | FOR_CHECK,
+     .help = "json prints one line on standard output: where it listens, or what was found"},
+    {.flag = "idle",
+     .type = OPTION_SECONDS,
+     .preset = "off",
+     .offset = FIELD(idle),
+     .commands = FOR_CHECK,
+     .help = "also find out which silence the path survives, up to this one; takes that long"},
     {.flag = "quiet",
      .letter = 'q',
      .type = OPTION_BOOL,
@@ -213,6 +226,9 @@ static const struct option_command commands[] = {
      .help = "run a command with a tunnel, and end with its exit code",
      .table = &exec_option_table,
      .runs_another = true},
+    {.name = "check",
+     .help = "say how far the way to Postgres goes, and what to do where it ends",
+     .table = &check_option_table},
     {.name = NULL},
 };
 
@@ -278,6 +294,22 @@ const struct option_table exec_option_table = {
                 "    'flyway -url=\"jdbc:postgresql://$PGHOST:$PGPORT/app\" migrate'\n",
     .rows = rows,
     .command = FOR_EXEC,
+    .commands = commands,
+    .notes = notes,
+};
+
+const struct option_table check_option_table = {
+    .program = "electric-tunnel",
+    .synopsis = "  electric-tunnel check [--service URL]\n",
+    .description =
+        "Walks the way to Postgres hop by hop: name, TCP, proxy, TLS, upgrade, tunnel, Postgres, "
+        "login, statements. Says how long each took; where it ends, why, and what to do. Logs in "
+        "when a password is given, and changes nothing.",
+    .examples = "  electric-tunnel check --service https://app.example.com\n"
+                "  PGPASSWORD=secret electric-tunnel check -s https://app.example.com --idle 2m\n"
+                "  electric-tunnel check -s https://app.example.com --output json\n",
+    .rows = rows,
+    .command = FOR_CHECK,
     .commands = commands,
     .notes = notes,
 };

@@ -34,6 +34,7 @@ struct client_settings {
     unsigned long ready_timeout;   /* milliseconds */
     unsigned long ready_fd;        /* 0: none */
     int output;                    /* enum client_output */
+    unsigned long idle;            /* milliseconds of silence to try; 0: none */
     bool quiet;
     bool same_user;
     int log_level;
@@ -45,12 +46,14 @@ struct client_settings {
 enum {
     FOR_FORWARD = 1,
     FOR_EXEC = 2,
+    FOR_CHECK = 4,
 };
 
 /* The rows of all commands, and how the help of each one reads. */
 extern const struct option_table client_option_table;
 extern const struct option_table forward_option_table;
 extern const struct option_table exec_option_table;
+extern const struct option_table check_option_table;
 
 /* What a command does; how it reads stands in the option table, in the same order. */
 struct client_command {

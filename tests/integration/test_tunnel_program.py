@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -67,7 +68,7 @@ class Options(TunnelTest):
         for variable in ("ELECTRIC_SERVICE", "ELECTRIC_URL"):
             client = ByEnvironment(**{variable: service.url})
             self.start(client)
-            self.assertIn(service.url, client.stderr())
+            client.wait_for(re.escape(f"tunnel to {service.url}"))
 
 
 class ByEnvironment(Client):

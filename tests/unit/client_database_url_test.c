@@ -92,15 +92,16 @@ END_TEST
 static const struct {
     const char *given;
     const char *user;
+    const char *password;
     const char *database;
 } identities[] = {
-    {"postgres://a%40b:p@db/my%20app?x=y", "a@b", "my app"},
-    {"postgres://db", NULL, NULL},
-    {"postgres://db/?user=u&dbname=d", "u", "d"},
-    {"postgres://:p@db/app", NULL, "app"},
-    {"dbname='my \\'app' user = u", "u", "my 'app"},
-    {"postgres://bad%zz@db/app", NULL, "app"},
-    {"jdbc:postgresql://db/app?user=u", NULL, NULL},
+    {"postgres://a%40b:p@db/my%20app?x=y", "a@b", "p", "my app"},
+    {"postgres://db", NULL, NULL, NULL},
+    {"postgres://db/?user=u&dbname=d", "u", NULL, "d"},
+    {"postgres://:p%3a@db/app", NULL, "p:", "app"},
+    {"dbname='my \\'app' user = u password=p", "u", "p", "my 'app"},
+    {"postgres://bad%zz@db/app", NULL, NULL, "app"},
+    {"jdbc:postgresql://db/app?user=u", NULL, NULL, NULL},
 };
 
 static void expect(const char *got, const char *wanted)
@@ -111,19 +112,17 @@ static void expect(const char *got, const char *wanted)
         ck_assert_str_eq(got, wanted);
 }
 
-START_TEST(it_names_user_and_database)
+START_TEST(it_names_who_logs_in_where)
 {
-    char *user;
-    char *database;
+    struct database_identity identity = database_url_identity(identities[_i].given);
 
-    database_url_identity(identities[_i].given, &user, &database);
-    expect(user, identities[_i].user);
-    expect(database, identities[_i].database);
-    free(user);
-    free(database);
+    expect(identity.user, identities[_i].user);
+    expect(identity.password, identities[_i].password);
+    expect(identity.database, identities[_i].database);
+    database_identity_clear(&identity);
 }
 END_TEST
 
 SUITE("client_database_url", LOOP(only_the_place_is_replaced, 0, sizeof cases / sizeof cases[0]),
       TEST(an_ipv6_address_gets_brackets_in_a_uri_only),
-      LOOP(it_names_user_and_database, 0, sizeof identities / sizeof identities[0]))
+      LOOP(it_names_who_logs_in_where, 0, sizeof identities / sizeof identities[0]))
