@@ -83,7 +83,8 @@ class Pgbench(Load):
         self.done = 0
 
     def round(self):
-        out = self.run("-c", "8" if self.long else "4", "-T", "20" if self.long else "2", "-n", "-M", "prepared")
+        extent = ("-c", "8", "-T", "20") if self.long else ("-c", "4", "-t", "40")
+        out = self.run(*extent, "-n", "-M", "prepared")
         self.done += int(re.search(r"transactions actually processed: (\d+)", out).group(1))
         self.rig.assertEqual(self.rig.cluster.psql("SELECT count(*) FROM pgbench_history"), str(self.done))
         sums = " UNION ".join(f"SELECT coalesce(sum({column}), 0) FROM pgbench_{table}" for table, column in (
@@ -173,7 +174,16 @@ class Notifications(Load):
                 if message.type == "A":
                     got.append(message.body[4:].split(b"\0")[1].decode())
             self.rig.assertEqual(got, [f"{self.rounds} {i} {'x' * (i % 100)}" for i in numbers])
-            session.close()
+        for session in sessions:
+            self.see_the_end(session)
+
+    def see_the_end(self, session):
+        """Postgres says goodbye; the end comes behind it."""
+        self.rig.cluster.psql(f"SELECT pg_terminate_backend({session.pid})")
+        while (message := session.receive(timeout=PATIENCE)).type != "E":
+            pass
+        self.rig.assertEqual(message.fields()["C"], "57P01")
+        self.rig.assertTrue(session.is_closed(PATIENCE))
 
 
 class Idle(Load):

@@ -38,7 +38,7 @@ class SessionTest(ProgramTest):
         self.cutter = self.enterContext(Cutter(self.server.http_port, seed, spare=1, **cutting))
         service, trust = self.encrypt() if encrypted else (self.cutter.url, ())
         self.client = self.enterContext(
-            Client(service, "--protocol", "auto", "--log-level", "debug", *trust, *flags))
+            Client(service, "--connect-timeout", "60s", "--log-level", "debug", *trust, *flags))
         self.url = self.client.url(self.server.password)
         self.psql("SELECT 1")
 
@@ -78,6 +78,11 @@ class SessionTest(ProgramTest):
     def resent(self):
         """Bytes that the client has sent again, of the sessions that are over."""
         return sum(int(count) for count in re.findall(r"(\d+) sent again", self.client.stderr()))
+
+    def open_sessions(self):
+        """How many the client still has, whether anybody uses them or not."""
+        log = self.client.stderr()
+        return len(re.findall(r"tunnel \d+: opened", log)) - len(re.findall(r"tunnel \d+: session \w+: \d+ attachments", log))
 
     def reattached(self):
         return len(re.findall("re-attached", self.client.stderr()))
