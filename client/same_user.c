@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -119,6 +120,28 @@ static void write_end(const struct sockaddr_storage *from, bool mapped, char *ou
         snprintf(out, size, "%08" PRIX32 ":%04X", words[0], (unsigned)port);
 }
 
+enum { FIELD_LOCAL = 1, FIELD_REMOTE = 2, FIELD_USER = 7, FIELD_INODE = 9, FIELDS };
+
+/* sl local remote st tx:rx tr:when retrnsmt uid timeout inode …; whether it is about this peer, and
+ * still has a process. */
+static bool read_line(char *line, const char *peer, const char *ours, uid_t *user)
+{
+    char *fields[FIELDS];
+    char *rest = line;
+
+    for (int i = 0; i < FIELDS; i++) {
+        rest += strspn(rest, " ");
+        fields[i] = strsep(&rest, " \n");
+        if (rest == NULL)
+            return false;
+    }
+    if (strcmp(fields[FIELD_LOCAL], peer) != 0 || strcmp(fields[FIELD_REMOTE], ours) != 0 ||
+        strcmp(fields[FIELD_INODE], "0") == 0)
+        return false;
+    *user = (uid_t)strtoul(fields[FIELD_USER], NULL, 10);
+    return true;
+}
+
 static bool search_table(const char *path, const char *peer, const char *ours, uid_t *user)
 {
     char line[512];
@@ -127,20 +150,8 @@ static bool search_table(const char *path, const char *peer, const char *ours, u
 
     if (table == NULL)
         return false;
-    for (int i = 0; i < TABLE_LINES_MAX && !found && fgets(line, sizeof line, table) != NULL; i++) {
-        char local[48];
-        char remote[48];
-        unsigned long uid;
-        unsigned long inode;
-
-        /* sl local remote st tx:rx tr:when retrnsmt uid timeout inode */
-        if (sscanf(line, "%*s %47s %47s %*s %*s %*s %*s %lu %*s %lu", local, remote, &uid,
-                   &inode) != 4)
-            continue;
-        found = inode != 0 && strcmp(local, peer) == 0 && strcmp(remote, ours) == 0;
-        if (found)
-            *user = (uid_t)uid;
-    }
+    for (int i = 0; i < TABLE_LINES_MAX && !found && fgets(line, sizeof line, table) != NULL; i++)
+        found = read_line(line, peer, ours, user);
     fclose(table);
     return found;
 }
