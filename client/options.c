@@ -11,7 +11,7 @@
 #include "common/memory.h"
 
 #define FIELD(name) offsetof(struct client_settings, name)
-#define ALL (FOR_FORWARD | FOR_EXEC)
+#define ALL (FOR_FORWARD | FOR_EXEC | FOR_CHECK)
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
