@@ -499,10 +499,12 @@ bool v1_take_prewarmed(struct v1 *v1, struct tunnel_id *id, struct tunnel_key *k
 static void on_dead(struct v1 *v1)
 {
     log_debug(&v1->tunnel.log, "its attachment is silent");
-    if (is_up(v1))
+    if (is_up(v1)) {
+        note_loss(v1, "the service fell silent");
         schedule(v1, 0);
-    else if (v1->current != NULL)
+    } else if (v1->current != NULL) {
         lose_current(v1, "the service did not answer in time");
+    }
 }
 
 void v1_check_time(struct v1 *v1)

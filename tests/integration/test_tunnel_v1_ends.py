@@ -142,6 +142,18 @@ class Silence(EndTest):
         self.assertLess(time.monotonic() - started, 25)
 
 
+    def test_a_path_that_swallows_everything_and_no_other_way(self):
+        """Nobody says that the connection is gone, and it is given up all the same."""
+        self.start(hole=300, server=self.serve(SESSION_RETAIN="1s"))
+        session = self.connect()
+        session.send(wire.query("SELECT 'before'"))
+        self.answer(session)
+        self.cutter.blocked = True
+        self.cutter.cut(BLACK_HOLE)
+        session.send(wire.query("SELECT 'unheard'"))
+        self.fatal(session, "08007", "could not be continued in time", "not known", timeout=90)
+
+
 class Cancelling(EndTest):
     def cancel(self, session):
         with socket.create_connection(("127.0.0.1", self.client.port), 10) as request:
