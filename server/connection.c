@@ -44,6 +44,7 @@ static void free_connection(struct connection *connection)
     metrics_session_enter(&connection->metrics, METRICS_NONE);
     loop_timer_stop(&connection->timer);
     loop_timer_stop(&connection->linger);
+    outcome_search_stop(&connection->search);
     session_free(connection->session);
     server_client_remove(connection->server, &connection->entry);
     free(connection);
@@ -90,7 +91,8 @@ static void stop_statement(struct connection *connection)
 static void start_close(struct connection *connection)
 {
     connection->close_started = true;
-    if (connection->terminated && connection->channel != NULL)
+    if (connection->terminated && connection->channel != NULL &&
+        !session_is_committing(connection->session))
         stop_statement(connection);
     loop_timer_stop(&connection->timer);
     if (connection->client == NULL) {
@@ -122,6 +124,7 @@ void connection_settle(struct connection *connection)
         refuse_session(connection);
         return;
     }
+    connection_check_outcome(connection);
     if (connection->closing) {
         connection_stand(connection, STANDING_OVER);
         metrics_session_enter(&connection->metrics, METRICS_CLOSING);
@@ -214,13 +217,13 @@ static void on_client_broken(void *owner)
     on_client_closed(connection, "connection reset");
 }
 
-/* What it runs must not go on for nobody. */
 static void on_client_given_up(void *owner, const char *reason)
 {
     struct connection *connection = owner;
 
-    connection->terminated = true;
-    on_client_closed(connection, reason);
+    connection_give_up(connection, reason);
+    if (connection->absent == NULL)
+        on_client_closed(connection, reason);
 }
 
 static const struct stream_events client_events = {
@@ -254,8 +257,10 @@ static void upstream_ended(struct connection *connection, const char *reason)
     }
     connection_enter(connection);
     session_upstream_end(connection->session);
-    connection->closing = true;
-    connection_note(connection, reason);
+    if (!session_is_in_doubt(connection->session)) {
+        connection->closing = true;
+        connection_note(connection, reason);
+    }
     connection_leave(connection);
 }
 

@@ -1,5 +1,6 @@
 /* The inside of a connection, shared by connection.c (its life and its streams), connection_host.c
- * (what its session asks for) and entrance.c (who is let in). */
+ * (what its session asks for), connection_outcome.c (a COMMIT without one of its ends) and
+ * entrance.c (who is let in). */
 #ifndef SERVER_CONNECTION_STATE_H
 #define SERVER_CONNECTION_STATE_H
 
@@ -8,6 +9,7 @@
 #include "server/listener.h"
 #include "server/loop.h"
 #include "server/metrics.h"
+#include "server/outcome.h"
 #include "server/proxy/control.h"
 #include "server/server.h"
 #include "server/stream.h"
@@ -35,6 +37,10 @@ struct connection {
     struct stream *channel;    /* the upstream socket, while it is ours */
     struct loop_timer timer;   /* the session's */
     struct loop_timer linger;
+    struct stream *absent;      /* its client, away for too long, until told of the outcome */
+    struct loop_timer patience; /* with what is to be told */
+    struct outcome_search search;
+    uint64_t xid; /* of the last COMMIT that Postgres was asked about */
     struct control_waiter cancelled;
     struct examination *examination; /* a statement job on a worker */
     unsigned depth;                  /* of calls into the session */
@@ -67,6 +73,15 @@ void connection_stand(struct connection *connection, enum standing standing);
 void connection_admit(struct connection *connection);
 /* Whether it must not be connected to Postgres, and why. */
 bool connection_refusal(const struct connection *connection, struct error *error);
+
+/* connection_outcome.c */
+void connection_on_committing(void *host, uint64_t xid);
+void connection_ask_outcome(void *host, uint64_t xid);
+/* The client has been away for too long. It is gone, unless it is `absent` until an answer to
+ * COMMIT has come. */
+void connection_give_up(struct connection *connection, const char *reason);
+/* If that is over, so is the connection. */
+void connection_check_outcome(struct connection *connection);
 
 extern const struct session_host connection_host;
 extern const struct stream_events connection_upstream_events;

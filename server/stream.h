@@ -9,6 +9,7 @@
 #define SERVER_STREAM_H
 
 #include "common/bytes.h"
+#include "common/tunnel/tunnel_frame.h"
 
 #include <stdbool.h>
 
@@ -30,8 +31,8 @@ struct stream_events {
     /* The stream is gone, with `reason` for the log; the last event, not given after
      * stream_close(). */
     void (*on_closed)(void *owner, const char *reason);
-    /* Instead of on_closed: the peer has been away for longer than it is waited for. May be NULL.
-     */
+    /* Instead of on_closed: the peer has been away for longer than it is waited for. The owner
+     * still closes the stream, once it has said stream_outcome(). May be NULL. */
     void (*on_given_up)(void *owner, const char *reason);
 };
 
@@ -48,7 +49,10 @@ struct stream_ops {
     void (*pause)(struct stream *stream, bool paused);
     void (*finish)(struct stream *stream, enum stream_end end, const char *reason);
     void (*close)(struct stream *stream);
-    void (*established)(struct stream *stream); /* may be NULL */
+    /* All of the rest may be NULL. */
+    void (*established)(struct stream *stream);
+    void (*committing)(struct stream *stream, const struct tunnel_txn *txn);
+    void (*outcome)(struct stream *stream, enum tunnel_outcome outcome, uint64_t xid);
 };
 
 /* First member of every carrier. */
@@ -101,6 +105,20 @@ static inline void stream_established(struct stream *stream)
 {
     if (stream->ops->established != NULL)
         stream->ops->established(stream);
+}
+
+/* A COMMIT is under way whose answer comes behind what was sent so far; the offset is left open. */
+static inline void stream_committing(struct stream *stream, const struct tunnel_txn *txn)
+{
+    if (stream->ops->committing != NULL)
+        stream->ops->committing(stream, txn);
+}
+
+/* After on_given_up(): what became of the peer's transaction, should it come back after all. */
+static inline void stream_outcome(struct stream *stream, enum tunnel_outcome outcome, uint64_t xid)
+{
+    if (stream->ops->outcome != NULL)
+        stream->ops->outcome(stream, outcome, xid);
 }
 
 /* A read is up to 256 KiB long, so what a source still gives after the mark is several times the

@@ -239,9 +239,13 @@ static void finish_session(struct tunnel_session *session, const struct tunnel_r
     if (session->attachment != NULL)
         attachment_leave(session->attachment);
     session->attachment = NULL;
-    if (!session->orphan && given_up && events->on_given_up != NULL)
-        events->on_given_up(session->stream.owner, reason);
-    else if (!session->orphan)
+    if (!session->orphan && given_up && events->on_given_up != NULL) {
+        session->given_up = session->finishing = true;
+        loop_timer_stop(&session->timer);
+        events->on_given_up(session->stream.owner, reason); /* which closes it */
+        return;
+    }
+    if (!session->orphan)
         events->on_closed(session->stream.owner, reason);
     tunnel_session_free(session);
 }
@@ -470,8 +474,13 @@ static void session_close(struct stream *stream)
 {
     struct tunnel_session *session = session_of(stream);
     int64_t retain_ms = (int64_t)session->tunnel->settings.retain_s * 1000;
-    bool keep =
-        session->established || session->attachment == NULL || buffer_len(&session->pending) > 0;
+    bool keep;
+
+    if (session->given_up) {
+        tunnel_session_free(session);
+        return;
+    }
+    keep = session->established || session->attachment == NULL || buffer_len(&session->pending) > 0;
 
     if (!session->established && retain_ms > STARTUP_RETAIN_MS)
         retain_ms = STARTUP_RETAIN_MS;
@@ -480,6 +489,24 @@ static void session_close(struct stream *stream)
     if (!session->finishing || !keep)
         tunnel_session_end(session, TUNNEL_END_ABORTED);
     soon(session);
+}
+
+static void session_committing(struct stream *stream, const struct tunnel_txn *txn)
+{
+    struct tunnel_session *session = session_of(stream);
+    struct tunnel_txn told = *txn;
+
+    told.offset = endpoint_source_offset(session->endpoint) + buffer_len(&session->pending);
+    endpoint_txn(session->endpoint, &told);
+    if (session->depth == 0)
+        transmit(session);
+}
+
+static void session_outcome_known(struct stream *stream, enum tunnel_outcome outcome, uint64_t xid)
+{
+    struct tunnel_session *session = session_of(stream);
+
+    registry_tell(session->tunnel->registry, endpoint_id(session->endpoint), outcome, xid);
 }
 
 static void session_established(struct stream *stream)
@@ -504,6 +531,8 @@ enum tunnel_refusal tunnel_session_open(struct attachment *attachment,
         .finish = session_finish,
         .close = session_close,
         .established = session_established,
+        .committing = session_committing,
+        .outcome = session_outcome_known,
     };
     struct tunnel *tunnel = attachment->tunnel;
     struct tunnel_session *session = mem_new(sizeof(*session));

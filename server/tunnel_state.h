@@ -122,6 +122,7 @@ struct tunnel_session {
     bool finishing; /* the owner's direction has ended */
     bool ended;     /* … and the endpoint knows */
     bool told_end;  /* the owner knows that the client's has */
+    bool given_up;  /* only the owner's word on the outcome is missing */
     bool orphan;    /* the owner is gone; what it sent still goes out */
     int64_t orphan_until;
     int64_t over_since;  /* the endpoint is; 0: not yet */

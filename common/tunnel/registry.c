@@ -209,6 +209,17 @@ void registry_bury(struct registry *registry, struct registry_entry *entry,
         registry_remove(registry, registry->tombstones.first);
 }
 
+void registry_tell(struct registry *registry, const struct tunnel_id *id,
+                   enum tunnel_outcome outcome, uint64_t xid)
+{
+    struct registry_entry *entry = registry_find(registry, id);
+
+    if (entry == NULL || entry->session != NULL)
+        return;
+    entry->end.outcome = (uint8_t)outcome;
+    entry->end.xid = xid;
+}
+
 void registry_remove(struct registry *registry, struct registry_entry *entry)
 {
     leave_list(entry);

@@ -62,6 +62,9 @@ void registry_attached(struct registry *registry, struct registry_entry *entry);
 /* The session ended; until then a genuine RESUME is told how. The text is not kept. */
 void registry_bury(struct registry *registry, struct registry_entry *entry,
                    const struct tunnel_reset *end, int64_t until);
+/* More is known of how it ended; harmless when its tombstone is gone. */
+void registry_tell(struct registry *registry, const struct tunnel_id *id,
+                   enum tunnel_outcome outcome, uint64_t xid);
 /* The session ended, and nobody will ask. */
 void registry_remove(struct registry *registry, struct registry_entry *entry);
 

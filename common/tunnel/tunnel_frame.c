@@ -194,7 +194,7 @@ static bool take_txn(struct bytes *in, struct tunnel_txn *txn)
 {
     return bytes_take_u64(in, &txn->xid) && take_offset(in, &txn->offset) &&
            bytes_take_u64(in, &txn->system) && bytes_take_u32(in, &txn->timeline) &&
-           take_array(in, txn->proof, sizeof txn->proof);
+           bytes_take_u64(in, &txn->generation) && take_array(in, txn->proof, sizeof txn->proof);
 }
 
 static bool take_fields(struct bytes *in, struct tunnel_frame *frame)
@@ -330,6 +330,7 @@ static void put_txn(struct writer *writer, const struct tunnel_txn *txn)
     put_number(writer, 8, txn->offset);
     put_number(writer, 8, txn->system);
     put_number(writer, 4, txn->timeline);
+    put_number(writer, 8, txn->generation);
     put_bytes(writer, txn->proof, sizeof txn->proof);
 }
 
@@ -408,8 +409,23 @@ bool tunnel_id_equal(const struct tunnel_id *a, const struct tunnel_id *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
+static void write_hex(const uint8_t *bytes, size_t count, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < count; i++) {
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = '\0';
+}
+
 void tunnel_id_route(const struct tunnel_id *id, char out[17])
 {
-    for (size_t i = 0; i < 8; i++)
-        snprintf(out + 2 * i, 3, "%02x", id->bytes[i]);
+    write_hex(id->bytes, 8, out);
+}
+
+void tunnel_proof_text(const uint8_t proof[TUNNEL_PROOF_SIZE], char out[2 * TUNNEL_PROOF_SIZE + 1])
+{
+    write_hex(proof, TUNNEL_PROOF_SIZE, out);
 }

@@ -171,9 +171,10 @@ struct tunnel_reset {
  * frame, which overtakes DATA, would seem answered by the reply of the statement before. */
 struct tunnel_txn {
     uint64_t xid;
-    uint64_t offset;   /* of the server's stream */
-    uint64_t system;   /* which Postgres, by its system identifier … */
-    uint32_t timeline; /* … and its history, which forks when a standby takes over */
+    uint64_t offset;     /* of the server's stream */
+    uint64_t system;     /* which Postgres, by its system identifier, … */
+    uint32_t timeline;   /* … its history, which forks when a standby takes over, … */
+    uint64_t generation; /* … and since which crash, after which it may give a number out again */
     uint8_t proof[TUNNEL_PROOF_SIZE]; /* entitles to ask any server for this one's outcome */
 };
 
@@ -214,5 +215,7 @@ bool tunnel_text_is_valid(struct bytes text);
 bool tunnel_id_equal(const struct tunnel_id *a, const struct tunnel_id *b);
 /* What a balancer pins by: the first 8 bytes in hex, and a NUL. */
 void tunnel_id_route(const struct tunnel_id *id, char out[17]);
+/* In hex, and a NUL. */
+void tunnel_proof_text(const uint8_t proof[TUNNEL_PROOF_SIZE], char out[2 * TUNNEL_PROOF_SIZE + 1]);
 
 #endif

@@ -24,9 +24,11 @@ static const struct endpoint {
     void (*answer)(struct api *api, struct lws *wsi, struct exchange *exchange);
     bool needs_database; /* a relay has none */
     bool takes_ticket;
+    bool takes_proof;
 } endpoints[] = {
     {"/api/migrations", api_migrations, .needs_database = true},
     {"/api/migrations/stream", api_stream, .needs_database = true, .takes_ticket = true},
+    {"/api/outcome", api_outcome, .needs_database = true, .takes_proof = true},
     {"/api/schema", api_schema, .needs_database = true},
     {"/api/status", api_status, .needs_database = true},
     {"/api/ticket", api_ticket, .needs_database = true},
@@ -117,7 +119,7 @@ static bool authorize(struct api *api, const struct endpoint *endpoint, struct l
     uint64_t now = loop_now_ms();
     bool right, tried, may_try;
 
-    if (api->policy.open)
+    if (api->policy.open || (endpoint->takes_proof && api_outcome_is_own(api, wsi)))
         return true;
     given = request_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION);
     ticket = endpoint->takes_ticket ? request_argument(wsi, "token") : NULL;
@@ -235,6 +237,11 @@ struct api *api_new(struct server *server)
     api->lag_timer.on_expired = on_lag_timer;
     watch_lag(api);
     return api;
+}
+
+struct reader *api_reader(const struct api *api)
+{
+    return api->reader;
 }
 
 void api_ready(struct api *api)

@@ -10,6 +10,7 @@
 struct api;
 struct exchange;
 struct lws;
+struct reader;
 struct server;
 
 struct api *api_new(struct server *server);
@@ -22,6 +23,9 @@ void api_free(struct api *api);
 void api_ready(struct api *api);
 /* The server is shutting down: streams end. */
 void api_drain(struct api *api);
+
+/* To ask Postgres; NULL without a database. */
+struct reader *api_reader(const struct api *api);
 
 /* The path of the endpoint that answers a GET of `path`, for as long as the program lives; NULL
  * when it is not the API's. For /api/status that depends on what the request asks for: everybody

@@ -38,6 +38,9 @@ void api_stream(struct api *api, struct lws *wsi, struct exchange *exchange);
 void api_schema(struct api *api, struct lws *wsi, struct exchange *exchange);
 void api_status(struct api *api, struct lws *wsi, struct exchange *exchange);
 void api_ticket(struct api *api, struct lws *wsi, struct exchange *exchange);
+void api_outcome(struct api *api, struct lws *wsi, struct exchange *exchange);
+/* Whether the request proves that the transaction it asks about is its own. */
+bool api_outcome_is_own(const struct api *api, struct lws *wsi);
 void api_metrics(struct api *api, struct lws *wsi, struct exchange *exchange);
 
 #endif

@@ -16,7 +16,7 @@ struct reader_slot;
 struct server_settings;
 struct worker_pool;
 
-enum { READER_VALUES_MAX = 4 };
+enum { READER_VALUES_MAX = 5 };
 
 /* Embed it, and fill in the first part. It must be a question that may be asked twice: one that was
  * lost with its connection is. */

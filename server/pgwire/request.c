@@ -64,3 +64,19 @@ void pgwire_encode_sync(struct buffer *out)
 {
     pgwire_end(out, pgwire_begin(out, PGWIRE_SYNC));
 }
+
+void pgwire_encode_flush(struct buffer *out)
+{
+    pgwire_end(out, pgwire_begin(out, PGWIRE_FLUSH));
+}
+
+void pgwire_encode_function_call(struct buffer *out, uint32_t function)
+{
+    size_t mark = pgwire_begin(out, PGWIRE_FUNCTION_CALL);
+
+    buffer_append_u32(out, function);
+    buffer_append_u16(out, 0); /* formats of arguments */
+    buffer_append_u16(out, 0); /* arguments */
+    buffer_append_u16(out, 0); /* format of the result */
+    pgwire_end(out, mark);
+}

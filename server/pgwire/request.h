@@ -13,6 +13,9 @@ void pgwire_encode_bind(struct buffer *out, const char *portal, const char *stat
 void pgwire_encode_describe(struct buffer *out, char what, const char *name);
 void pgwire_encode_execute(struct buffer *out, const char *portal); /* all rows */
 void pgwire_encode_close(struct buffer *out, char what, const char *name);
+void pgwire_encode_flush(struct buffer *out);
 void pgwire_encode_sync(struct buffer *out);
+/* Without arguments; the result as text. */
+void pgwire_encode_function_call(struct buffer *out, uint32_t function);
 
 #endif

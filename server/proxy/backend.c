@@ -5,6 +5,7 @@
 #include "server/pgwire/decode.h"
 #include "server/pgwire/encode.h"
 #include "server/pgwire/report.h"
+#include "server/proxy/loss.h"
 
 #include <string.h>
 
@@ -61,6 +62,10 @@ static bool needs_body(const struct session *session, const struct pgwire_header
                pipeline_wants(&session->pipeline, header->type);
     case PGWIRE_ROW_DESCRIPTION:
         return header->length <= SESSION_MESSAGE_MAX &&
+               pipeline_wants(&session->pipeline, header->type);
+    case PGWIRE_DATA_ROW:
+    case PGWIRE_FUNCTION_CALL_RESPONSE:
+        return header->length <= SESSION_TAG_MAX &&
                pipeline_wants(&session->pipeline, header->type);
     default:
         return false;
@@ -226,6 +231,16 @@ static void note_idle(struct session *session)
         session->ops->migrated(session->host);
 }
 
+/* All that came before it is on its way to the client. */
+static void tell_committing(struct session *session)
+{
+    struct outcome *outcome = &session->pipeline.outcome;
+
+    if (outcome->news != 0)
+        session->ops->committing(session->host, outcome->news);
+    outcome->news = 0;
+}
+
 /* Handles a whole message; true when it (or what stands for it) needs no further sending. `run` is
  * where bytes not yet sent begin. */
 static bool handle_whole(struct session *session, const struct pgwire_message *message,
@@ -235,8 +250,14 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
 
     if (message->type == PGWIRE_PARAMETER_STATUS)
         note_parameter(session, message->body);
-    if (message->type == PGWIRE_ERROR_RESPONSE && report_is_fatal(message->body))
+    if (message->type == PGWIRE_ERROR_RESPONSE && report_is_fatal(message->body)) {
+        if (loss_leaves_doubt(session)) {
+            send_run(session, run, message->whole.data);
+            loss_begin(session, report_field(message->body, 'M'));
+            return true;
+        }
         session->server_fatal = true;
+    }
     if (session->mode == SESSION_TRANSPARENT)
         return false;
     if (is_report(message->type)) {
@@ -256,6 +277,7 @@ static bool handle_whole(struct session *session, const struct pgwire_message *m
     send_run(session, run, message->whole.data);
     if (!carry_out(session, message, &answer))
         session->ops->send_client(session->host, message->whole);
+    tell_committing(session);
     return true;
 }
 
@@ -320,7 +342,8 @@ void backend_process(struct session *session, struct bytes *in)
         if (session->server_pass > 0)
             pass(session, in, &run);
         else
-            moving = !session->doomed && take_message(session, in, &run);
+            moving = !session->doomed && session->state == SESSION_READY &&
+                     take_message(session, in, &run);
     }
     send_run(session, run, in->data);
     if (session->doomed && session->server_pass == 0)

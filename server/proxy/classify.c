@@ -140,3 +140,15 @@ void classified_write_target(const struct classified *classified, const struct s
 
     parser_write_name(&parser, &classified->target, 0, classified->target.count, literal_write);
 }
+
+bool classify_is_single(struct bytes text)
+{
+    const uint8_t *semicolon = text.len > 0 ? memchr(text.data, ';', text.len) : NULL;
+
+    if (semicolon == NULL)
+        return true;
+    text = bytes_skip(text, (size_t)(semicolon - text.data) + 1);
+    while (text.len > 0 && strchr(" \t\r\n", text.data[0]) != NULL && text.data[0] != '\0')
+        text = bytes_skip(text, 1);
+    return text.len == 0;
+}

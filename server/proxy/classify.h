@@ -18,6 +18,9 @@ struct classified {
     struct name target; /* of no part: not understood */
 };
 
+/* Whether a text holds one statement at most, however it is read. */
+bool classify_is_single(struct bytes text);
+
 struct classified classify(const struct scanner *scanner, const struct scan_statement *statement);
 
 /* Whether the last part of `target` is one of `names`: lower-case names, each ended by a NUL, the

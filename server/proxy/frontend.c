@@ -90,6 +90,11 @@ struct bytes frontend_text(struct bytes message)
     return parse.text;
 }
 
+static enum ending ending_of_query(uint8_t type, const struct rewrite *rewrite)
+{
+    return type == PGWIRE_QUERY && rewrite != NULL ? rewrite->ending : ENDING_NONE;
+}
+
 static void note_text(struct session *session, uint8_t type, const struct pgwire_parse *parse,
                       struct rewrite *rewrite, bool mentions_ddlx)
 {
@@ -97,6 +102,7 @@ static void note_text(struct session *session, uint8_t type, const struct pgwire
                                           .type = type,
                                           .statement = parse->name,
                                           .rewrite = rewrite,
+                                          .ending = ending_of_query(type, rewrite),
                                           .mentions_ddlx = mentions_ddlx,
                                       });
 }
@@ -279,25 +285,43 @@ static enum handling check_bind(struct session *session, struct bytes statement,
     return take_answer(session, false);
 }
 
+typedef void question_writer(struct pipeline *pipeline, struct buffer *out);
+
+/* Whose the COMMIT is that begins at `at`. Nothing waits for the answer. */
+static void ask_whose(struct session *session, question_writer *write, const uint8_t **run,
+                      const uint8_t *at)
+{
+    struct buffer out;
+
+    send_run(session, *run, at);
+    *run = at;
+    buffer_init(&out, HIDDEN_CALL_SIZE);
+    write(&session->pipeline, &out);
+    send_buffer(session, &out);
+}
+
 /* A text that was looked at goes on its way; `at` is where its message begins. */
 static enum handling send_text(struct session *session, uint8_t type,
                                const struct pgwire_parse *parse, struct rewrite *rewrite,
-                               const uint8_t *run, const uint8_t *at)
+                               const uint8_t **run, const uint8_t *at)
 {
     struct buffer out;
 
     count_text(session, rewrite);
+    if (!session->pipeline.open &&
+        pipeline_may_ask(&session->pipeline, ending_of_query(type, rewrite)))
+        ask_whose(session, hidden_ask_apart, run, at);
     if (!encode_text(session, &out, type, parse, rewrite)) {
         note_text(session, type, parse, rewrite, statement_mentions_ddlx(rewrite, parse->text));
         return HANDLE_PASS;
     }
-    send_run(session, run, at);
+    send_run(session, *run, at);
     send_buffer(session, &out);
     return HANDLE_SENT;
 }
 
 static enum handling handle_text(struct session *session, struct bytes in,
-                                 const struct pgwire_header *header, const uint8_t *run)
+                                 const struct pgwire_header *header, const uint8_t **run)
 {
     struct plan_message unseen = {.type = header->type};
     struct statement_settings settings = current_settings(session);
@@ -308,6 +332,7 @@ static enum handling handle_text(struct session *session, struct bytes in,
 
     if (message_size(header) > session->settings->query_max) {
         unseen.names_unknown = true;
+        unseen.ending = header->type == PGWIRE_QUERY ? ENDING_PERHAPS : ENDING_NONE;
         pipeline_sent(&session->pipeline, &unseen);
         return HANDLE_PASS;
     }
@@ -394,22 +419,27 @@ static enum handling send_followed(struct session *session, const struct plan_me
 
 /* Describe, Execute, Close. */
 static enum handling handle_named(struct session *session, struct bytes in,
-                                  const struct pgwire_header *header, const uint8_t *run)
+                                  const struct pgwire_header *header, const uint8_t **run)
 {
     struct plan_message message = {.type = header->type};
     const struct rewrite *rewrite = NULL;
 
     if (message_size(header) > session->settings->query_max) {
         message.names_unknown = true;
+        message.ending = ENDING_PERHAPS;
     } else if (in.len < message_size(header)) {
         return HANDLE_WAIT;
     } else {
         decode_names(header, body_of(in, header), &message);
-        if (header->type == PGWIRE_EXECUTE && !message.malformed)
+        if (header->type == PGWIRE_EXECUTE && !message.malformed) {
             rewrite = pipeline_follow(&session->pipeline, message.portal);
+            message.ending = pipeline_ending(&session->pipeline, message.portal);
+        }
     }
+    if (pipeline_may_ask(&session->pipeline, message.ending))
+        ask_whose(session, hidden_ask_within, run, in.data);
     if (rewrite != NULL)
-        return send_followed(session, &message, rewrite, run, in.data + message_size(header));
+        return send_followed(session, &message, rewrite, *run, in.data + message_size(header));
     pipeline_sent(&session->pipeline, &message);
     return HANDLE_PASS;
 }
@@ -439,13 +469,13 @@ static enum handling handle(struct session *session, struct bytes in,
     switch (header->type) {
     case PGWIRE_QUERY:
     case PGWIRE_PARSE:
-        return handle_text(session, in, header, *run);
+        return handle_text(session, in, header, run);
     case PGWIRE_BIND:
         return handle_bind(session, in, header, run);
     case PGWIRE_DESCRIBE:
     case PGWIRE_EXECUTE:
     case PGWIRE_CLOSE:
-        return handle_named(session, in, header, *run);
+        return handle_named(session, in, header, run);
     default:
         return handle_plain(session, header);
     }

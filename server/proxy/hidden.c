@@ -4,6 +4,9 @@
 #include "server/pgwire/message.h"
 #include "server/pgwire/request.h"
 
+/* The object identifier of pg_current_xact_id_if_assigned(), the same since it exists. */
+#define XACT_ID_IF_ASSIGNED 5060u
+
 static void plan(struct pipeline *pipeline, uint8_t type, unsigned marks, struct rewrite *rewrite)
 {
     pipeline_sent(pipeline,
@@ -64,6 +67,23 @@ void hidden_query(struct pipeline *pipeline, struct buffer *out, struct bytes te
     pgwire_encode_sync(out);
     /* A Query answers when its transaction is committed, so the tag waits for that too. */
     plan(pipeline, PGWIRE_SYNC, MARK_RELEASES, NULL);
+}
+
+/* As a function call: no text is parsed, planned, logged or counted, and no name is needed. */
+void hidden_ask_apart(struct pipeline *pipeline, struct buffer *out)
+{
+    pgwire_encode_function_call(out, XACT_ID_IF_ASSIGNED);
+    plan(pipeline, PGWIRE_FUNCTION_CALL, MARK_HIDDEN | MARK_ASKS, NULL);
+}
+
+/* A function call that failed would not have Postgres skip what comes behind it. */
+void hidden_ask_within(struct pipeline *pipeline, struct buffer *out)
+{
+    static const char text[] = "SELECT pg_catalog.pg_current_xact_id_if_assigned()";
+    const struct hidden_call call = {.text = bytes_of_string(text)};
+
+    run(pipeline, out, &call, MARK_HIDDEN, MARK_ASKS);
+    pgwire_encode_flush(out);
 }
 
 void hidden_gate(struct pipeline *pipeline, struct buffer *out, const struct hidden_call *call,

@@ -25,6 +25,12 @@ void hidden_query(struct pipeline *pipeline, struct buffer *out, struct bytes te
                   struct rewrite *rewrite, const struct hidden_call *call);
 #define HIDDEN_QUERY_SIZE ((size_t)1024)
 
+/* Which transaction it is that the message behind it ends. In front of a Query, when nothing is
+ * under way; or in front of an Execute. Neither waits for the answer, nor does Postgres hold it
+ * back until that message is done. Adds at most HIDDEN_CALL_SIZE bytes. */
+void hidden_ask_apart(struct pipeline *pipeline, struct buffer *out);
+void hidden_ask_within(struct pipeline *pipeline, struct buffer *out);
+
 /* A question of its own: pipeline->gate tells the answer once nothing is under way any more. If it
  * is no, the error is on its way to the client, with a ReadyForQuery behind it if `for_query`. */
 void hidden_gate(struct pipeline *pipeline, struct buffer *out, const struct hidden_call *call,

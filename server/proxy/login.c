@@ -401,6 +401,7 @@ void login_connected(struct session *session, const struct session_upstream *ups
                                bytes_of_string(parameter[1]));
     }
     if (session->mode == SESSION_ELECTRIC) {
+        session->text_settings.endings = session->pipeline.outcome.watched = true;
         session->text_settings.fallback = session->settings->fallback;
         session->text_settings.framework_tables = session->settings->framework_tables;
     }

@@ -16,6 +16,7 @@ struct plan_entry {
     uint8_t what;
     unsigned marks; /* enum plan_mark */
     bool mentions_ddlx;
+    bool ends;          /* the transaction, or may */
     bool answered;      /* Query, FunctionCall: something other than ReadyForQuery has come */
     bool copying;       /* rows are being read for it */
     bool doubtful;      /* Sync: the server may have swallowed it */
@@ -53,10 +54,21 @@ static bool runs_statements(const struct plan_entry *entry)
            entry->type == PGWIRE_FUNCTION_CALL;
 }
 
+/* Whatever it does, the server is ready for more after it. */
+static bool ends_in_ready(const struct plan_entry *entry)
+{
+    return entry->type == PGWIRE_QUERY || entry->type == PGWIRE_FUNCTION_CALL ||
+           entry->type == PGWIRE_SYNC;
+}
+
 static void entry_clear(struct pipeline *pipeline, struct plan_entry *entry)
 {
     if (runs_statements(entry))
         pipeline->running--;
+    if (ends_in_ready(entry))
+        pipeline->readies--;
+    if (entry->ends)
+        outcome_over(&pipeline->outcome);
     if (entry->rewrite != NULL)
         pipeline->rewrites--;
     rewrite_release(entry->rewrite);
@@ -95,6 +107,8 @@ static struct plan_entry *push(struct pipeline *pipeline, uint8_t type)
         pipeline->running++;
         pipeline->unsettled = true;
     }
+    if (ends_in_ready(entry))
+        pipeline->readies++;
     return entry;
 }
 
@@ -292,6 +306,69 @@ struct rewrite *pipeline_check(struct pipeline *pipeline, struct bytes statement
     return rewrite != NULL && buffer_len(&rewrite->check) > 0 ? rewrite : NULL;
 }
 
+enum ending pipeline_ending(struct pipeline *pipeline, struct bytes portal)
+{
+    const struct rewrite *rewrite;
+
+    if (pipeline->skipping || !pipeline->outcome.watched)
+        return ENDING_NONE;
+    forget_foreseen(pipeline);
+    portal = bytes_first(portal, NAME_COMPARED);
+    if (is_lost(pipeline, NAME_PORTAL, portal))
+        return ENDING_PERHAPS;
+    rewrite = foreseen(pipeline, NAME_PORTAL, portal);
+    return rewrite != NULL ? rewrite->ending : ENDING_NONE;
+}
+
+/* Of what is under way since the server was ready last, each is skipped if one before it fails. */
+bool pipeline_may_ask(const struct pipeline *pipeline, enum ending ending)
+{
+    const struct outcome *outcome = &pipeline->outcome;
+
+    if (!outcome->watched || ending != ENDING_COMMIT || outcome->under_way > 0 ||
+        pipeline->skipping || pipeline->copying_in || pipeline->readies > 0)
+        return false;
+    if (pipeline->count == 0)
+        return pipeline->status == 'T' && outcome->acted;
+    return pipeline->status != 'E' && (outcome->acted || pipeline->running > 0);
+}
+
+bool pipeline_has_reached_ending(const struct pipeline *pipeline)
+{
+    return pipeline->count > 0 && head(pipeline)->ends;
+}
+
+enum tunnel_outcome pipeline_outcome(const struct pipeline *pipeline)
+{
+    if (pipeline->outcome.under_way > 0)
+        return outcome_unanswered(&pipeline->outcome);
+    if (pipeline->status != 'I')
+        return TUNNEL_OUTCOME_ROLLED_BACK;
+    return pipeline->running > 0 ? TUNNEL_OUTCOME_UNKNOWN : TUNNEL_OUTCOME_NONE;
+}
+
+static enum outcome_scene scene_of(const struct pipeline *pipeline)
+{
+    if (pipeline->count > 0 || pipeline->copying_in)
+        return OUTCOME_BUSY;
+    if (pipeline->status == 'I')
+        return OUTCOME_IDLE;
+    return pipeline->status == 'T' ? OUTCOME_OPEN : OUTCOME_FAILED;
+}
+
+/* The question, if there is one, stands right in front of it. */
+static void note_ending(struct pipeline *pipeline, struct plan_entry *entry, enum ending ending,
+                        enum outcome_scene scene)
+{
+    bool asked =
+        pipeline->count > 1 && (entry_at(pipeline, pipeline->count - 2)->marks & MARK_ASKS) != 0;
+
+    if (ending == ENDING_NONE || !pipeline->outcome.watched)
+        return;
+    entry->ends = true;
+    outcome_sent(&pipeline->outcome, ending, asked ? OUTCOME_OPEN : scene, asked);
+}
+
 static void note_sync(struct pipeline *pipeline, struct plan_entry *entry)
 {
     size_t at = pipeline->count - 1;
@@ -314,6 +391,7 @@ static void note_extended(struct pipeline *pipeline, const struct plan_entry *en
 
 void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message)
 {
+    enum outcome_scene scene = scene_of(pipeline);
     struct plan_entry *entry;
 
     if (message->type == PGWIRE_COPY_DONE || message->type == PGWIRE_COPY_FAIL) {
@@ -343,6 +421,7 @@ void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message
         !message->names_unknown && (message->marks | MARK_WATCHED) == MARK_WATCHED)
         entry->names = copy_names(message);
     foresee(pipeline, entry);
+    note_ending(pipeline, entry, message->ending, scene);
 }
 
 /* Out of turn at any time. */
@@ -409,8 +488,11 @@ static void copy_in_done(struct pipeline *pipeline)
 /* An extended message failed: the server skips what follows, up to a Sync. */
 static void drop_until_sync(struct pipeline *pipeline)
 {
-    while (pipeline->count > 0 && head(pipeline)->type != PGWIRE_SYNC)
+    while (pipeline->count > 0 && head(pipeline)->type != PGWIRE_SYNC) {
+        if (head(pipeline)->ends)
+            outcome_failed(&pipeline->outcome);
         pop(pipeline);
+    }
     pipeline->skipping = pipeline->count == 0;
     if (pipeline->count > 0 && (head(pipeline)->marks & MARK_INTRUDES) != 0)
         pipeline->gate = GATE_REFUSED;
@@ -460,15 +542,20 @@ bool pipeline_mentions_ddlx(const struct pipeline *pipeline)
 
 bool pipeline_wants(const struct pipeline *pipeline, uint8_t type)
 {
+    const struct outcome *outcome = &pipeline->outcome;
     unsigned marks = pipeline->count > 0 ? head(pipeline)->marks : 0;
 
     switch (type) {
     case PGWIRE_COMMAND_COMPLETE:
     case PGWIRE_EMPTY_QUERY_RESPONSE:
     case PGWIRE_PORTAL_SUSPENDED:
-        return marks != 0 || pipeline_subject(pipeline) != NULL;
+        return marks != 0 || pipeline_subject(pipeline) != NULL ||
+               (outcome->watched && (!outcome->acted || outcome->under_way > 0));
     case PGWIRE_ROW_DESCRIPTION:
         return (marks & MARK_DESCRIBES) != 0;
+    case PGWIRE_DATA_ROW:
+    case PGWIRE_FUNCTION_CALL_RESPONSE:
+        return (marks & MARK_ASKS) != 0;
     default:
         return false;
     }
@@ -537,8 +624,10 @@ static void note_ready(struct pipeline *pipeline, struct bytes body)
 {
     if (body.len == 1) {
         pipeline->status = (char)body.data[0];
-        if (pipeline->status == 'I')
+        if (pipeline->status == 'I') {
             names_forget_portals(&pipeline->names);
+            pipeline->outcome.acted = false;
+        }
     }
     if (pipeline->running == 0)
         pipeline->unsettled = false;
@@ -593,6 +682,28 @@ static enum plan_verdict judge_asynchronous(const struct pipeline *pipeline, uin
                : PLAN_PASS;
 }
 
+/* What an answer says of the transaction's end. */
+static enum plan_verdict judge_outcome(struct pipeline *pipeline, const struct plan_entry *entry,
+                                       uint8_t type, struct bytes body, enum plan_verdict verdict)
+{
+    struct outcome *outcome = &pipeline->outcome;
+
+    if ((entry->marks & MARK_ASKS) != 0) {
+        if (type == PGWIRE_DATA_ROW || type == PGWIRE_FUNCTION_CALL_RESPONSE)
+            outcome_told(outcome, type == PGWIRE_DATA_ROW, body);
+        else if (type == PGWIRE_ERROR_RESPONSE)
+            outcome_refused(outcome);
+    } else if (type == PGWIRE_ERROR_RESPONSE && entry->ends) {
+        outcome_failed(outcome);
+    } else if (type == PGWIRE_COMMAND_COMPLETE && entry->marks == 0) {
+        outcome_tag(outcome, entry->ends, body);
+        /* The client has its answer: the question's error. */
+        if (entry->ends && outcome->refused)
+            return PLAN_HIDE;
+    }
+    return verdict;
+}
+
 /* A Sync that was swallowed after all is followed by the answer to what was sent behind it. */
 static void pop_swallowed(struct pipeline *pipeline, uint8_t type)
 {
@@ -627,6 +738,8 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
     }
     if (entry->marks != 0)
         answer.verdict = judge_marked(pipeline, entry, type, last);
+    if (pipeline->outcome.watched)
+        answer.verdict = judge_outcome(pipeline, entry, type, body, answer.verdict);
     if (type == PGWIRE_ERROR_RESPONSE)
         pipeline->copying_in = false;
     if (type == PGWIRE_ERROR_RESPONSE && is_extended(entry)) {

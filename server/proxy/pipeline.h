@@ -8,6 +8,7 @@
 #define SERVER_PROXY_PIPELINE_H
 
 #include "server/proxy/names.h"
+#include "server/proxy/outcome.h"
 #include "server/proxy/statement.h"
 
 /* Messages under way at once; at the limit the client is not read. */
@@ -33,10 +34,12 @@ struct pipeline {
     bool changed_schema; /* a statement that may have is done; to be read, and reset */
     size_t rewrites;     /* entries that hold one; 0, and no names known: names need not be kept */
     size_t running;      /* entries that run statements */
-    bool unsettled;      /* a statement may have changed settings that are not reported yet */
-    bool skipping;       /* after an error the server drops everything up to the next Sync */
-    bool copying_in;     /* it swallows Sync until CopyDone or CopyFail; to be read */
-    char reserved[24];   /* name of our own statements and portals; to be read */
+    size_t readies;      /* entries that a ReadyForQuery answers */
+    struct outcome outcome; /* fields to be read; `watched` and `news` to be set */
+    bool unsettled;         /* a statement may have changed settings that are not reported yet */
+    bool skipping;          /* after an error the server drops everything up to the next Sync */
+    bool copying_in;        /* it swallows Sync until CopyDone or CopyFail; to be read */
+    char reserved[24];      /* name of our own statements and portals; to be read */
 };
 
 void pipeline_init(struct pipeline *pipeline);
@@ -53,6 +56,7 @@ enum plan_mark {
     MARK_RELEASES = 8,
     MARK_GATE = 16,       /* of a question that the client's next message waits for … */
     MARK_GATE_QUERY = 32, /* … and if the answer is no, it is the answer to that Query */
+    MARK_ASKS = 128,      /* ours: asks which transaction it is that the next message ends */
     MARK_INTRUDES = 64,   /* a Sync of ours among the client's messages: what fails before it fails
                              those that come up to the client's own Sync, too */
 };
@@ -65,6 +69,7 @@ struct plan_message {
     struct bytes portal;
     uint8_t what;            /* Describe, Close: 'S' or 'P' */
     struct rewrite *rewrite; /* Query, Parse; borrowed */
+    enum ending ending;      /* Query, Execute: of the transaction */
     bool mentions_ddlx;      /* Query, Parse: reads as if DDLX stood in it, but was not rewritten */
     bool malformed;          /* Flush: will be answered by an error */
     bool names_unknown;      /* they are too long to be looked at */
@@ -91,9 +96,9 @@ struct plan_answer {
     const char *tag; /* RETAG */
 };
 
-/* Call for every message of the server, in order. `body` is looked at for CommandComplete and
- * ReadyForQuery only, and may be empty otherwise. Errors and notices always pass. Only what
- * pipeline_wants() is ever to be held, hidden behind a release, or shown with another tag. */
+/* Call for every message of the server, in order. `body` is looked at only where pipeline_wants()
+ * says so, and for ReadyForQuery, and may be empty otherwise. Errors and notices always pass. Only
+ * what pipeline_wants() is ever to be held, hidden behind a release, or shown with another tag. */
 struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, struct bytes body);
 
 /* What must come behind the execution of a portal that is asked for now: NULL when nothing. A name
@@ -102,6 +107,16 @@ struct plan_answer pipeline_answer(struct pipeline *pipeline, uint8_t type, stru
 const struct rewrite *pipeline_follow(struct pipeline *pipeline, struct bytes portal);
 /* Likewise what must be asked before a statement is bound now. */
 struct rewrite *pipeline_check(struct pipeline *pipeline, struct bytes statement);
+/* Whether a portal that is run now ends the transaction. */
+enum ending pipeline_ending(struct pipeline *pipeline, struct bytes portal);
+/* Whether to ask which transaction that is: it can be told, has not failed, and is sure to be over
+ * afterwards. Else the question might change something. */
+bool pipeline_may_ask(const struct pipeline *pipeline, enum ending ending);
+/* What may end the transaction is being answered: all before it is. */
+bool pipeline_has_reached_ending(const struct pipeline *pipeline);
+/* What would become of the client's work if the server said nothing more: IN_PROGRESS: whatever
+ * Postgres says of `outcome.xid`. */
+enum tunnel_outcome pipeline_outcome(const struct pipeline *pipeline);
 /* The server will go on with what it was sent without more from the client. */
 bool pipeline_is_draining(const struct pipeline *pipeline);
 

@@ -56,7 +56,7 @@ void rewrite_add_edit(struct rewrite *rewrite, struct rewrite_edit edit)
 
 unsigned rewrite_care(const struct rewrite *rewrite)
 {
-    enum { CARE_NONE, CARE_NOTE, CARE_CAPTURE, CARE_CHECK };
+    enum { CARE_NONE, CARE_ENDING, CARE_NOTE, CARE_CAPTURE, CARE_CHECK };
 
     if (rewrite == NULL)
         return CARE_NONE;
@@ -70,7 +70,7 @@ unsigned rewrite_care(const struct rewrite *rewrite)
     case FOLLOW_NONE:
         break;
     }
-    return CARE_NONE;
+    return rewrite->ending != ENDING_NONE ? CARE_ENDING : CARE_NONE;
 }
 
 void rewrite_forget_text(struct rewrite *rewrite)

@@ -6,6 +6,7 @@
 #include "common/buffer.h"
 #include "server/ddlx/ddlx.h"
 #include "server/proxy/encoding.h"
+#include "server/proxy/ending.h"
 
 /* A statement of ours that must run right after one of the client's, in the same transaction. */
 enum statement_follow {
@@ -45,6 +46,7 @@ struct rewrite {
     struct buffer said;           /* cut short: with another text, what the client wrote; else, of
                                      FOLLOW_CAPTURE, the statement, for the ledger … */
     enum encoding said_in;        /* … in this client_encoding */
+    enum ending ending;           /* of the transaction it runs in */
     struct rewrite_mistake mistake;
     struct rewrite_edit *edits;
     size_t edit_count;

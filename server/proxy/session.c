@@ -3,6 +3,7 @@
 
 #include "common/memory.h"
 #include "server/pgwire/encode.h"
+#include "server/proxy/loss.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 static const char *const state_names[] = {
     [SESSION_STARTUP] = "startup",     [SESSION_AUTHENTICATING] = "authenticating",
     [SESSION_REJECTING] = "rejecting", [SESSION_CONNECTING] = "connecting",
-    [SESSION_READY] = "ready",         [SESSION_CLOSING] = "closing",
+    [SESSION_READY] = "ready",         [SESSION_IN_DOUBT] = "in doubt",
+    [SESSION_CLOSING] = "closing",
 };
 
 static const char *const mode_names[] = {
@@ -212,7 +214,8 @@ static bool keep_client_input(struct session *session, struct bytes data)
 
 void session_client_bytes(struct session *session, struct bytes data)
 {
-    if (session->state == SESSION_CLOSING || session->state == SESSION_REJECTING)
+    if (session->state == SESSION_CLOSING || session->state == SESSION_REJECTING ||
+        session->state == SESSION_IN_DOUBT)
         return;
     if (buffer_len(&session->client_input) > 0 || is_waiting(session)) {
         if (!keep_client_input(session, data))
@@ -307,8 +310,12 @@ void session_upstream_end(struct session *session)
 {
     struct error error;
 
-    if (session->state == SESSION_CLOSING)
+    if (session->state == SESSION_CLOSING || session->state == SESSION_IN_DOUBT)
         return;
+    if (loss_leaves_doubt(session) && backend_at_boundary(session)) {
+        loss_begin(session, bytes_of(NULL, 0));
+        return;
+    }
     if (session->client_terminated) {
         session_close(session, "client disconnected");
         return;
@@ -342,6 +349,7 @@ void session_timer(struct session *session)
             session_close(session, session->doom.message);
         break;
     case SESSION_CONNECTING:
+    case SESSION_IN_DOUBT:
     case SESSION_CLOSING:
         break;
     }
@@ -356,8 +364,13 @@ void session_job_done(struct session *session, struct statement_job *job)
     proceed(session);
 }
 
-void session_terminate(struct session *session, const struct error *error)
+void session_terminate(struct session *session, const struct error *cause)
 {
+    struct error doubtful = *cause;
+    const struct error *error = &doubtful;
+
+    if (loss_leaves_doubt(session))
+        loss_add_doubt(&doubtful);
     if (session->state == SESSION_STARTUP) {
         /* A Postgres client reads an error only once it has sent its StartupMessage. */
         session->doom = *error;
@@ -366,6 +379,8 @@ void session_terminate(struct session *session, const struct error *error)
         session->doom = *error;
         session->doomed = true;
         session->ops->set_timer(session->host, SESSION_DOOM_MS);
+    } else if (session->state == SESSION_IN_DOUBT) {
+        session_outcome_told(session, TUNNEL_OUTCOME_UNKNOWN);
     } else if (session->state != SESSION_CLOSING) {
         session_fail(session, error);
     }

@@ -10,6 +10,7 @@
 
 #include "common/bytes.h"
 #include "common/status.h"
+#include "common/tunnel/tunnel_frame.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,6 +64,9 @@ struct session_upstream {
     const char *const *parameters; /* ParameterStatus: name, value, …, NULL */
     bool asked_database_exists;
     const struct error *notice; /* for the client; NULL: none */
+    uint64_t system;            /* which Postgres, as in struct tunnel_txn; 0: not known */
+    uint32_t timeline;
+    uint64_t generation;
 };
 
 /* What a text is, for metrics. */
@@ -95,6 +99,11 @@ struct session_host {
     void (*defer)(void *host, struct statement_job *job);
     /* Call session_timer() after `ms`; replaces the timer set before; 0 stops it. */
     void (*set_timer)(void *host, unsigned long ms);
+    /* Postgres has a COMMIT of this transaction, whose answer comes behind what was sent so far. */
+    void (*committing)(void *host, uint64_t xid);
+    /* The connection to Postgres is lost, and what became of this transaction is in question: ask
+     * for a while, then call session_outcome_told(). Not within the call. */
+    void (*ask_outcome)(void *host, uint64_t xid);
     /* A statement that may have made a migration has been committed. */
     void (*migrated)(void *host);
     /* The client is sent an error that is ours, or that a check of ours in Postgres has raised. */
@@ -140,12 +149,24 @@ void session_upstream_end(struct session *session);
 
 void session_timer(struct session *session);
 void session_job_done(struct session *session, struct statement_job *job);
+/* The answer to ask_outcome(). */
+void session_outcome_told(struct session *session, enum tunnel_outcome outcome);
+/* What becomes of the client's work if it hears nothing more: IN_PROGRESS, and of which
+ * transaction, if known, while Postgres still owes an answer to a COMMIT. */
+enum tunnel_outcome session_outcome(const struct session *session, uint64_t *xid);
+/* Postgres owes an answer to a COMMIT, or to what may hold one. */
+bool session_is_committing(const struct session *session);
+/* Postgres is lost, and so may be its answer: session_outcome_told() is waited for. */
+bool session_is_in_doubt(const struct session *session);
+/* What Postgres has answered to the last COMMIT. */
+enum tunnel_outcome session_last_outcome(const struct session *session);
 /* Drain or limit: FATAL to the client at the next message boundary, then close; without the FATAL
  * when that boundary does not come in two seconds. */
 void session_terminate(struct session *session, const struct error *error);
 
 enum session_mode session_mode(const struct session *session);
-/* "startup", "authenticating", "connecting", "ready", "closing": for the log and metrics. */
+/* "startup", "authenticating", "connecting", "ready", "in doubt", "closing": for the log and
+ * metrics. */
 const char *session_state_name(const struct session *session);
 
 #endif

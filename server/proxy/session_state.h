@@ -1,5 +1,6 @@
 /* The inside of a session, shared by the files that make it up: session.c (states), login.c
- * (start-up and authentication), frontend.c (client → server), backend.c (server → client). */
+ * (start-up and authentication), frontend.c (client → server), backend.c (server → client), loss.c
+ * (the end of the latter in COMMIT). */
 #ifndef SERVER_PROXY_SESSION_STATE_H
 #define SERVER_PROXY_SESSION_STATE_H
 
@@ -17,6 +18,7 @@ enum session_state {
     SESSION_REJECTING,      /* a wrong password is answered late */
     SESSION_CONNECTING,     /* waits for upstream */
     SESSION_READY,          /* messages flow */
+    SESSION_IN_DOUBT,       /* Postgres is lost; waits for what became of the COMMIT it had */
     SESSION_CLOSING,        /* the host is closing both sides */
 };
 
@@ -82,6 +84,9 @@ struct session {
     struct statement_settings text_settings;
     enum encoding server_encoding;
     struct pipeline pipeline;
+
+    /* loss.c */
+    char loss[200]; /* of Postgres */
 };
 
 /* session.c */

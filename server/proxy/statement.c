@@ -324,19 +324,6 @@ static bool is_of_interest(struct bytes text, const struct statement_settings *s
            bytes_find_ignoring_case(text, "electric") < text.len;
 }
 
-/* Whether it holds one statement at most, however it is read. */
-static bool is_single(struct bytes text)
-{
-    const uint8_t *semicolon = text.len > 0 ? memchr(text.data, ';', text.len) : NULL;
-
-    if (semicolon == NULL)
-        return true;
-    text = bytes_skip(text, (size_t)(semicolon - text.data) + 1);
-    while (text.len > 0 && strchr(" \t\r\n", text.data[0]) != NULL && text.data[0] != '\0')
-        text = bytes_skip(text, 1);
-    return text.len == 0;
-}
-
 /* Told from the first words of the text's only statement, so that most texts need not be read. */
 static bool is_harmless(struct bytes text, const struct statement_settings *settings)
 {
@@ -344,7 +331,7 @@ static bool is_harmless(struct bytes text, const struct statement_settings *sett
     struct classified classified;
     struct scanner scanner;
 
-    if (!is_single(text))
+    if (!classify_is_single(text))
         return false;
     scanner_init(&scanner, text, settings->standard_conforming_strings);
     classified = classify(&scanner, &all);
@@ -354,8 +341,8 @@ static bool is_harmless(struct bytes text, const struct statement_settings *sett
     return classified.class == CLASS_OTHER;
 }
 
-struct rewrite *statement_examine(struct bytes text, enum statement_use use,
-                                  const struct statement_settings *settings)
+static struct rewrite *examine(struct bytes text, enum statement_use use,
+                               const struct statement_settings *settings)
 {
     struct writer writer = {.settings = settings, .characters = settings->characters};
 
@@ -373,6 +360,20 @@ struct rewrite *statement_examine(struct bytes text, enum statement_use use,
         return writer.rewrite;
     rewrite_release(writer.rewrite);
     return NULL;
+}
+
+struct rewrite *statement_examine(struct bytes text, enum statement_use use,
+                                  const struct statement_settings *settings)
+{
+    struct rewrite *rewrite = examine(text, use, settings);
+    enum ending ending = settings->endings ? ending_of(text) : ENDING_NONE;
+
+    if (ending == ENDING_NONE)
+        return rewrite;
+    if (rewrite == NULL)
+        rewrite = rewrite_new(0);
+    rewrite->ending = ending;
+    return rewrite;
 }
 
 bool statement_is_unsettled(struct bytes text, enum statement_use use,

@@ -20,6 +20,7 @@ struct statement_settings {
     /* Tables in which migration tools record what they have run: lower-case names, each ended by a
      * NUL, the list by an empty one. NULL: nothing is captured. Borrowed. */
     const char *framework_tables;
+    bool endings; /* which texts end transactions is of interest */
 };
 
 enum statement_use {

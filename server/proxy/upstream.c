@@ -11,6 +11,7 @@
 
 #include "common/memory.h"
 #include "server/options.h"
+#include "server/outcome.h"
 #include "server/pgconnect.h"
 #include "server/proxy/companion.h"
 #include "server/proxy/introspection.h"
@@ -94,7 +95,7 @@ static bool ask_backend(struct upstream *upstream, const struct pg_patience *pat
     char *asked = quote(upstream->conn, upstream->asked_database);
     char *sql = mem_format("SELECT pid, " UPSTREAM_BACKEND_START_SQL ","
                            " EXISTS (SELECT FROM pg_catalog.pg_database"
-                           " WHERE datname OPERATOR(pg_catalog.=) %s)"
+                           " WHERE datname OPERATOR(pg_catalog.=) %s), " OUTCOME_PLACE_SQL
                            " FROM pg_catalog.pg_stat_activity"
                            " WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()",
                            asked != NULL ? asked : "NULL");
@@ -106,6 +107,9 @@ static bool ask_backend(struct upstream *upstream, const struct pg_patience *pat
         upstream->session.secret = upstream_secret(upstream->key, upstream->session.pid,
                                                    strtoll(PQgetvalue(result, 0, 1), NULL, 10));
         upstream->session.asked_database_exists = PQgetvalue(result, 0, 2)[0] == 't';
+        upstream->session.system = strtoull(PQgetvalue(result, 0, 3), NULL, 10);
+        upstream->session.timeline = (uint32_t)strtoul(PQgetvalue(result, 0, 4), NULL, 16);
+        upstream->session.generation = strtoull(PQgetvalue(result, 0, 5), NULL, 10);
     } else if (result != NULL) {
         (void)error_set(&upstream->error, STATUS_UNAVAILABLE, "08006",
                         "Postgres does not know its own backend");

@@ -93,6 +93,12 @@ static void on_defer(void *host, struct statement_job *job)
     deferred = job;
 }
 
+static void on_transaction(void *host, uint64_t xid)
+{
+    (void)host;
+    (void)xid;
+}
+
 static void on_timer(void *host, unsigned long ms)
 {
     (void)host;
@@ -130,6 +136,8 @@ static const struct session_host host_ops = {
     .cancel = on_cancel,
     .defer = on_defer,
     .set_timer = on_timer,
+    .committing = on_transaction,
+    .ask_outcome = on_transaction,
     .migrated = on_event,
     .refused = on_close,
     .statement = on_statement,

@@ -111,6 +111,18 @@ static void on_migrated(void *context)
     host.migrated++;
 }
 
+static void on_committing(void *context, uint64_t xid)
+{
+    (void)context;
+    host.committing = xid;
+}
+
+static void on_ask_outcome(void *context, uint64_t xid)
+{
+    (void)context;
+    host.in_question = xid;
+}
+
 static void on_refused(void *context, const char *sqlstate)
 {
     (void)context;
@@ -133,6 +145,8 @@ static const struct session_host host_ops = {
     .cancel = on_cancel,
     .defer = on_defer,
     .set_timer = on_set_timer,
+    .committing = on_committing,
+    .ask_outcome = on_ask_outcome,
     .migrated = on_migrated,
     .refused = on_refused,
     .statement = on_statement,

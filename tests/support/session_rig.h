@@ -19,6 +19,7 @@ extern struct session_rig {
     bool connecting, paused, upstream_full, finished, tls;
     unsigned long timer;
     uint32_t cancelled;
+    uint64_t committing, in_question;
     unsigned migrated;
     char refused[8];
     unsigned statements[SESSION_STATEMENTS];

@@ -55,7 +55,8 @@ class Frame:
         elif self.type == MOVE:
             (self.within,) = struct.unpack("!H", body)
         elif self.type == TXN:
-            self.xid, self.offset, self.system, self.timeline, self.proof = struct.unpack("!QQQI16s", body)
+            (self.xid, self.offset, self.system, self.timeline, self.generation,
+             self.proof) = struct.unpack("!QQQIQ16s", body)
         elif self.type != KEEPALIVE or body:
             raise AssertionError(f"no frame of a server's: {data[:40].hex()}")
 

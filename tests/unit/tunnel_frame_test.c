@@ -82,6 +82,7 @@ static struct tunnel_frame sample(int number)
                                              .offset = 12,
                                              .system = 7300000000000000001,
                                              .timeline = 3,
+                                             .generation = 1700000000000000,
                                              .proof = "fifteen letters"}};
     }
 }
