@@ -56,6 +56,7 @@ struct connecting {
     struct connector *connector;
     struct connect_request request;
     struct target *target;    /* the connector's, or `redirected` */
+    struct target resource;   /* zero unless a path was given */
     struct target redirected; /* zero unless there was a redirect */
     struct transport *transport;
     enum connect_state state;
@@ -121,13 +122,13 @@ static char *make_authorization(const struct connect_settings *settings)
     return value;
 }
 
-static char *tunnel_path(const struct url *url)
+static char *service_path(const struct url *url, const char *path)
 {
     size_t len = strlen(url->path);
 
     if (len > 0 && url->path[len - 1] == '/')
         len--;
-    return mem_format("%.*s" TUNNEL_PATH, (int)len, url->path);
+    return mem_format("%.*s%s", (int)len, url->path, path);
 }
 
 /* ---- the connector -----------------------------------------------------------------------------
@@ -160,7 +161,7 @@ struct connector *connector_new(struct loop *loop, const struct connect_settings
     connector->settings = *settings;
     connector->keys = keys;
     connector->authorization = make_authorization(settings);
-    target_set(&connector->target, settings->service, tunnel_path(settings->service));
+    target_set(&connector->target, settings->service, service_path(settings->service, TUNNEL_PATH));
     if (is_too_long(connector)) {
         error_set(error, STATUS_USAGE, "22023", "the token or the service's URL is too long");
         goto fail;
@@ -214,6 +215,8 @@ static void connecting_free(struct connecting *connecting)
     loop_timer_stop(connecting->connector->loop, &connecting->deadline);
     if (connecting->redirected.path != NULL)
         target_clear(&connecting->redirected);
+    if (connecting->resource.path != NULL)
+        target_clear(&connecting->resource);
     forget_request(connecting);
     buffer_clear(&connecting->in);
     free(connecting);
@@ -487,6 +490,12 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
         follow_redirect(connecting, response);
         return;
     }
+    if (connecting->request.path != NULL) {
+        finish(connecting, &(struct connect_result){.status = STATUS_OK,
+                                                    .rest = response->body,
+                                                    .http_status = response->status});
+        return;
+    }
     if ((response->status == 400 || response->status == 426) && may_retract(connecting)) {
         tell_upgrade(connecting, response, NULL);
         retract(connecting);
@@ -517,6 +526,13 @@ static void on_bad_answer(struct connecting *connecting, const struct error *rea
     fail(connecting, STATUS_INVALID, &error);
 }
 
+/* Only of what was asked for by its path. */
+static bool lacks_body(const struct connecting *connecting, const struct upgrade_response *response)
+{
+    return connecting->request.path != NULL && response->status == 200 &&
+           !connecting->request.is_whole(response->body) && buffer_room(&connecting->in) > 0;
+}
+
 /* Looks at what has been read; true when more is needed. */
 static bool wants_more(struct connecting *connecting)
 {
@@ -525,7 +541,7 @@ static bool wants_more(struct connecting *connecting)
     enum status status =
         upgrade_read_response(buffer_peek(&connecting->in), &connecting->key, &response, &error);
 
-    if (status == STATUS_MORE)
+    if (status == STATUS_MORE || (status == STATUS_OK && lacks_body(connecting, &response)))
         return true;
     if (status == STATUS_OK)
         on_answer(connecting, &response);
@@ -600,8 +616,12 @@ static void ask(struct connecting *connecting)
     };
 
     enter(connecting, CONNECT_ASKING);
-    upgrade_key_make(&connecting->key, connecting->connector->keys);
-    upgrade_write_request(&connecting->out, &what, &connecting->key);
+    if (connecting->request.path != NULL) {
+        upgrade_write_get(&connecting->out, &what);
+    } else {
+        upgrade_key_make(&connecting->key, connecting->connector->keys);
+        upgrade_write_request(&connecting->out, &what, &connecting->key);
+    }
     send_request(connecting);
 }
 
@@ -710,6 +730,11 @@ struct connecting *connect_open(struct connector *connector, const struct connec
     if (request->may_retract && loop_now(connector->loop) < connector->retracted_until)
         connecting->request.offer = false;
     connecting->target = &connector->target;
+    if (request->path != NULL) {
+        target_set(&connecting->resource, connector->settings.service,
+                   service_path(connector->settings.service, request->path));
+        connecting->target = &connecting->resource;
+    }
     connecting->transport = transport;
     connecting->done = done;
     connecting->owner = owner;

@@ -37,6 +37,10 @@ struct connect_request {
     bool may_retract;
     const char *session;     /* for balancers; NULL: none. Goes with the offer */
     struct cookies *cookies; /* sent, and set by the answer; NULL: none */
+    /* Instead of a WebSocket: an answer to GET of this path, behind the service's own, as soon as
+     * `is_whole` finds its body whole. NULL: none of it. */
+    const char *path;
+    bool (*is_whole)(struct bytes body);
 };
 
 /* Views are valid during the call. */
@@ -46,9 +50,9 @@ struct connect_result {
     enum status status;
     const struct error *error; /* unless STATUS_OK: fit for the Postgres client */
     bool agreed;               /* on the subprotocol */
-    struct bytes rest;         /* the first bytes that came behind the upgrade's answer */
-    unsigned http_status;      /* of the answer; 0: there was none */
-    bool cut;                  /* there was a connection, and it broke before an answer came */
+    struct bytes rest;    /* the first bytes that came behind the upgrade's answer; or a body */
+    unsigned http_status; /* of the answer; 0: there was none */
+    bool cut;             /* there was a connection, and it broke before an answer came */
 };
 
 /* Called once; then the connecting is gone. */

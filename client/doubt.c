@@ -1,6 +1,8 @@
 /* Telling what is known. */
 #include "client/doubt.h"
 
+#include "common/tunnel/tunnel_outcome.h"
+
 bool doubt_remains(enum doubt doubt, enum tunnel_outcome outcome)
 {
     switch (outcome) {
@@ -17,12 +19,12 @@ bool doubt_remains(enum doubt doubt, enum tunnel_outcome outcome)
 
 static const char *what_is_known(enum doubt doubt, enum tunnel_outcome outcome)
 {
-    if (outcome == TUNNEL_OUTCOME_COMMITTED)
-        return "The transaction was committed; do not repeat it.";
-    if (outcome == TUNNEL_OUTCOME_ROLLED_BACK)
-        return "The transaction was rolled back; connect again and repeat it.";
+    if (outcome == TUNNEL_OUTCOME_COMMITTED || outcome == TUNNEL_OUTCOME_ROLLED_BACK)
+        return tunnel_outcome_hint(outcome);
     if (outcome == TUNNEL_OUTCOME_NONE)
         return "No transaction was open; connect again.";
+    if (outcome == TUNNEL_OUTCOME_IN_PROGRESS && doubt == DOUBT_OUTCOME)
+        return tunnel_outcome_hint(outcome);
     switch (doubt) {
     case DOUBT_STARTING:
     case DOUBT_IDLE:

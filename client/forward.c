@@ -603,6 +603,13 @@ static bool is_established(void *owner)
     return pgstart_is_over(&forward->start);
 }
 
+static uint64_t ready_at(void *owner)
+{
+    const struct forward *forward = owner;
+
+    return forward->start.ready_at;
+}
+
 static const struct tunnel_events events = {
     .on_up = on_up,
     .on_data = on_data,
@@ -610,6 +617,7 @@ static const struct tunnel_events events = {
     .on_end = on_end,
     .on_replaced = on_replaced,
     .doubt = doubt,
+    .ready_at = ready_at,
     .is_established = is_established,
 };
 

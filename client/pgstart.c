@@ -133,8 +133,12 @@ void pgstart_received(struct pgstart *start, struct bytes bytes)
 
     if (start->kind != PGSTART_SESSION)
         return;
-    while (pgscan_next(&start->backend, &bytes, &piece))
+    start->received += bytes.len;
+    while (pgscan_next(&start->backend, &bytes, &piece)) {
         note_backend(start, piece);
+        if (pgscan_type(&start->backend) == 'Z')
+            start->ready_at = start->received - bytes.len;
+    }
     if (start->backend.invalid)
         start->kind = PGSTART_OTHER;
 }

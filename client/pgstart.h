@@ -34,6 +34,8 @@ struct pgstart {
     bool spoke;            /* something was sent behind the StartupMessage */
     bool asked;            /* messages that no ReadyForQuery will follow yet */
     uint32_t unanswered;   /* ReadyForQuery messages to come, beside the first */
+    uint64_t received;     /* bytes from the service … */
+    uint64_t ready_at;     /* … up to the newest ReadyForQuery; may be read */
     size_t cancel_key_len; /* BackendKeyData: pid and key */
     uint8_t cancel_key[4 + TUNNEL_CANCEL_KEY_MAX];
 };

@@ -63,6 +63,8 @@ struct tunnel_events {
     void (*on_replaced)(void *owner, struct tunnel *replacement);
     /* A question: how much may have happened that the local side does not know of? */
     enum doubt (*doubt)(void *owner);
+    /* Another: up to which byte of the service's, the end of a ReadyForQuery, all was answered? */
+    uint64_t (*ready_at)(void *owner);
     /* Another: is it past the start-up, authentication included? */
     bool (*is_established)(void *owner);
 };

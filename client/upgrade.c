@@ -48,23 +48,36 @@ static void write_path(struct buffer *out, const char *path, const char *session
     free(parameter);
 }
 
-void upgrade_write_request(struct buffer *out, const struct upgrade_target *target,
-                           const struct upgrade_key *key)
+/* `connection`: the header lines that say what becomes of it. */
+static void write_head(struct buffer *out, const struct upgrade_target *target,
+                       const char *connection)
 {
     buffer_append_format(out, "GET ");
     write_path(out, target->path, target->session);
     buffer_append_format(out, " HTTP/1.1\r\nHost: ");
     upgrade_write_host(out, target->service);
-    buffer_append_format(out, "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                              "User-Agent: electric-tunnel/" ELECTRIC_VERSION "\r\n"
-                              "Sec-WebSocket-Version: 13\r\n");
-    if (target->authorization != NULL)
-        buffer_append_format(out, "Authorization: %s\r\n", target->authorization);
-    if (target->subprotocol != NULL)
-        buffer_append_format(out, "Sec-WebSocket-Protocol: %s\r\n", target->subprotocol);
+    buffer_append_format(out, "\r\n%sUser-Agent: electric-tunnel/" ELECTRIC_VERSION "\r\n",
+                         connection);
     if (target->cookies != NULL)
         cookies_write(target->cookies, out);
+    if (target->authorization != NULL)
+        buffer_append_format(out, "Authorization: %s\r\n", target->authorization);
+}
+
+void upgrade_write_request(struct buffer *out, const struct upgrade_target *target,
+                           const struct upgrade_key *key)
+{
+    write_head(out, target,
+               "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+    if (target->subprotocol != NULL)
+        buffer_append_format(out, "Sec-WebSocket-Protocol: %s\r\n", target->subprotocol);
     buffer_append_format(out, "Sec-WebSocket-Key: %s\r\n\r\n", key->text);
+}
+
+void upgrade_write_get(struct buffer *out, const struct upgrade_target *target)
+{
+    write_head(out, target, "Connection: close\r\n");
+    buffer_append_format(out, "\r\n");
 }
 
 /* ---- reading the answer ------------------------------------------------------------------------

@@ -34,6 +34,9 @@ struct upgrade_target {
 void upgrade_write_request(struct buffer *out, const struct upgrade_target *target,
                            const struct upgrade_key *key);
 
+/* The same for a GET of the path, without the offer, as the last request on its connection. */
+void upgrade_write_get(struct buffer *out, const struct upgrade_target *target);
+
 /* What a response head says. Views into the input. */
 struct upgrade_response {
     unsigned status;

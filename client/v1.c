@@ -75,6 +75,7 @@ static void v1_destroy(struct v1 *v1)
     loop_timer_stop(loop_of(v1), &v1->timer);
     loop_task_cancel(loop_of(v1), &v1->work);
     loop_task_cancel(loop_of(v1), &v1->destroy);
+    outcome_search_stop(v1->search);
     cookies_clear(&v1->cookies);
     endpoint_free(v1->endpoint);
     free(v1);
@@ -85,7 +86,7 @@ static void on_destroy(struct loop_task *task)
     v1_destroy(task->owner);
 }
 
-static void tell_end(struct v1 *v1, const struct error *error)
+void v1_tell_end(struct v1 *v1, const struct error *error)
 {
     if (v1->end_told || v1->orphan)
         return;
@@ -94,7 +95,7 @@ static void tell_end(struct v1 *v1, const struct error *error)
 }
 
 /* Nobody will hear of it any more. */
-static void abort_session(struct v1 *v1, const char *text)
+void v1_abort(struct v1 *v1, const char *text)
 {
     const struct tunnel_reset reset = {
         .reason = TUNNEL_END_ABORTED,
@@ -108,23 +109,15 @@ static void abort_session(struct v1 *v1, const char *text)
 
 void v1_refuse(struct v1 *v1, const struct error *error)
 {
-    abort_session(v1, error->message);
+    v1_abort(v1, error->message);
     v1_drop_attachments(v1);
-    tell_end(v1, error);
+    v1_tell_end(v1, error);
     loop_defer(loop_of(v1), &v1->work);
 }
 
-static enum doubt doubt_of(const struct v1 *v1)
+enum doubt v1_doubt(const struct v1 *v1)
 {
     return v1->orphan ? DOUBT_OUTCOME : v1->tunnel.events->doubt(v1->tunnel.owner);
-}
-
-void v1_give_up(struct v1 *v1, const char *reason)
-{
-    struct error error;
-
-    doubt_describe(doubt_of(v1), TUNNEL_OUTCOME_UNKNOWN, reason, &error);
-    v1_refuse(v1, &error);
 }
 
 /* ---- towards the local side --------------------------------------------------------------------
@@ -264,7 +257,7 @@ static void v1_cancel(struct tunnel *tunnel, const struct tunnel_cancel *cancel)
 static bool is_mute(const struct v1 *v1)
 {
     return !v1->finished && endpoint_counts(v1->endpoint).bytes_received == 0 &&
-           endpoint_counts(v1->endpoint).bytes_sent > 0 && doubt_of(v1) == DOUBT_STARTING;
+           endpoint_counts(v1->endpoint).bytes_sent > 0 && v1_doubt(v1) == DOUBT_STARTING;
 }
 
 static void tell_mute(struct v1 *v1)
@@ -274,7 +267,7 @@ static void tell_mute(struct v1 *v1)
     error_set(&error, STATUS_UNAVAILABLE, "08006", "%s ended the session without an answer",
               connector_display(v1->tunnel.shared->connector));
     error_hint(&error, "What it connects to may be down; look at its log.");
-    tell_end(v1, &error);
+    v1_tell_end(v1, &error);
 }
 
 /* The service has nothing more to say, so it is of no use to listen to the local side. */
@@ -287,19 +280,7 @@ static void end_in_order(struct v1 *v1)
     if (mute)
         tell_mute(v1);
     else
-        tell_end(v1, NULL);
-}
-
-static void tell_loss(struct v1 *v1, const struct tunnel_reset *end)
-{
-    char reason[200];
-    struct error error;
-    size_t len = bytes_utf8_cut(end->text, 120);
-
-    snprintf(reason, sizeof reason, "%s%s%.*s", tunnel_end_text(end->reason), len > 0 ? ": " : "",
-             (int)len, (const char *)end->text.data);
-    doubt_describe(doubt_of(v1), (enum tunnel_outcome)end->outcome, reason, &error);
-    tell_end(v1, &error);
+        v1_tell_end(v1, NULL);
 }
 
 /* True when the session is over, and its end is told. */
@@ -315,9 +296,9 @@ static bool check_end(struct v1 *v1)
     if (endpoint_queued(v1->endpoint).len > 0)
         return false; /* still can be handed on, before the end */
     if (end->reason == TUNNEL_END_FINISHED)
-        tell_end(v1, NULL);
+        v1_tell_end(v1, NULL);
     else if (!v1->end_told && !v1->orphan)
-        tell_loss(v1, end);
+        v1_lose(v1, end);
     return true;
 }
 
@@ -345,7 +326,7 @@ static void check_orphan(struct v1 *v1, bool is_over)
     if (!v1->orphan)
         return;
     if (!is_over && now_of(v1) >= v1->linger_until) {
-        abort_session(v1, "the local side is gone");
+        v1_abort(v1, "the local side is gone");
         is_over = true;
     }
     if (is_over)
@@ -445,7 +426,7 @@ static void v1_free(struct tunnel *tunnel)
     v1->orphan = true;
     if (is_over || !v1->finished) {
         if (!is_over)
-            abort_session(v1, "the local side is gone");
+            v1_abort(v1, "the local side is gone");
         v1_destroy(v1);
         return;
     }
@@ -457,7 +438,7 @@ void v1_free_all(struct tunnel_shared *shared)
 {
     for (struct v1 *v1 = shared->sessions, *next; v1 != NULL; v1 = next) {
         next = v1->next;
-        abort_session(v1, "electric-tunnel is being stopped");
+        v1_abort(v1, "electric-tunnel is being stopped");
         v1_destroy(v1);
     }
 }

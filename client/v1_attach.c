@@ -323,6 +323,10 @@ static void on_event(struct v1 *v1, enum endpoint_event event, const struct tunn
         on_refused(v1, &frame->refused);
         break;
     case ENDPOINT_TXN:
+        v1->txn = frame->txn;
+        log_debug(&v1->tunnel.log, "COMMIT of transaction %llu is under way",
+                  (unsigned long long)frame->txn.xid);
+        break;
     case ENDPOINT_CANCEL:
     case ENDPOINT_DEAD:
     case ENDPOINT_NOTHING:

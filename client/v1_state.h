@@ -4,6 +4,7 @@
 
 #include "client/cookies.h"
 #include "client/gather.h"
+#include "client/outcome.h"
 #include "client/v1.h"
 #include "client/websocket.h"
 #include "common/tunnel/tunnel_decoder.h"
@@ -43,6 +44,11 @@ struct v1 {
     char loss[200];    /* why it went */
     bool lost_told;    /* that it takes a while */
 
+    /* Its loss (v1_loss.c) */
+    struct tunnel_txn txn;         /* the last COMMIT that the service told of */
+    struct outcome_search *search; /* what became of it */
+    char end[200];                 /* why the session is lost */
+
     /* The local side (v1.c) */
     struct gather gather; /* for it, from the current read */
     size_t want;          /* what its next read may bring */
@@ -60,8 +66,14 @@ struct v1 {
 
 /* Does whatever can be done now: hands on, sends, attaches, ends. */
 void v1_work(struct v1 *v1);
-/* The session is lost for good. Tells the local side why, and what is known. */
+/* The session is lost for good. Tells the local side why, and what is known or can be found out. */
 void v1_give_up(struct v1 *v1, const char *reason);
+void v1_lose(struct v1 *v1, const struct tunnel_reset *end);
+/* How much may have happened that the local side does not know of. */
+enum doubt v1_doubt(const struct v1 *v1);
+void v1_tell_end(struct v1 *v1, const struct error *error);
+/* Nobody will hear of it any more. */
+void v1_abort(struct v1 *v1, const char *text);
 /* It never was one. */
 void v1_refuse(struct v1 *v1, const struct error *error);
 /* The current attachment brought bytes for the local side: to be taken from the endpoint. */

@@ -19,7 +19,7 @@ static const struct loss {
     {DOUBT_IDLE, TUNNEL_OUTCOME_IN_PROGRESS, "08006", "No transaction was open"},
     {DOUBT_IN_TRANSACTION, TUNNEL_OUTCOME_UNKNOWN, "08006", "rolled back"},
     {DOUBT_OUTCOME, TUNNEL_OUTCOME_UNKNOWN, "08007", "not known"},
-    {DOUBT_OUTCOME, TUNNEL_OUTCOME_IN_PROGRESS, "08007", "not known"},
+    {DOUBT_OUTCOME, TUNNEL_OUTCOME_IN_PROGRESS, "08007", "may yet be committed"},
     {DOUBT_OUTCOME, TUNNEL_OUTCOME_NONE, "08006", "No transaction was open"},
     {DOUBT_OUTCOME, TUNNEL_OUTCOME_ROLLED_BACK, "08006", "rolled back"},
     {DOUBT_OUTCOME, TUNNEL_OUTCOME_COMMITTED, "08007", "was committed"},
