@@ -23,7 +23,8 @@ struct tunnel_shared {
     struct loop *loop;
     struct connector *connector;
     struct frame_keys *keys;
-    uint8_t *payload; /* TUNNEL_PAYLOAD_MAX bytes, and FRAME_HEADER_MAX in front of them */
+    uint8_t
+        *payload; /* TUNNEL_READ_SIZE bytes, and in front of them room for headers (websocket.h) */
     uint8_t *receive; /* TUNNEL_READ_SIZE bytes */
     const struct endpoint_settings *endpoint;
     struct v1 *sessions;      /* all of v1.c's */

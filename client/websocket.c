@@ -1,6 +1,7 @@
 /* One WebSocket, over a transport. */
 #include "client/websocket.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,16 +129,16 @@ static void send_bytes(struct websocket *websocket, struct bytes bytes)
     wait_for_more(websocket);
 }
 
-/* What lies in the shared buffer is masked; its header goes in front. */
-static void send_masked(struct websocket *websocket, size_t count, const uint8_t mask[4])
+/* The frame's header goes in front of its masked bytes. */
+static void send_masked(struct websocket *websocket, uint8_t *masked, size_t count,
+                        const uint8_t mask[4])
 {
-    uint8_t *payload = websocket->shared->payload;
     uint8_t header[FRAME_HEADER_MAX];
     size_t header_len = frame_encode_header(header, FRAME_BINARY, count, mask);
 
-    memcpy(payload - header_len, header, header_len);
+    memcpy(masked - header_len, header, header_len);
     websocket->sent_unheard = true;
-    send_bytes(websocket, bytes_of(payload - header_len, header_len + count));
+    send_bytes(websocket, bytes_of(masked - header_len, header_len + count));
 }
 
 void websocket_send_shared(struct websocket *websocket, size_t count)
@@ -147,19 +148,21 @@ void websocket_send_shared(struct websocket *websocket, size_t count)
 
     frame_keys_next(websocket->shared->keys, mask);
     frame_mask(payload, payload, count, mask, 0);
-    send_masked(websocket, count, mask);
+    send_masked(websocket, payload, count, mask);
 }
 
 void websocket_send(struct websocket *websocket, struct bytes head, struct bytes payload)
 {
     uint8_t *into = websocket->shared->payload;
+    uint8_t *begin = into - head.len;
     uint8_t mask[4];
 
+    assert(head.len <= WEBSOCKET_HEAD_MAX);
     frame_keys_next(websocket->shared->keys, mask);
-    frame_mask(into, head.data, head.len, mask, 0);
+    frame_mask(begin, head.data, head.len, mask, 0);
     if (payload.len > 0)
-        frame_mask(into + head.len, payload.data, payload.len, mask, head.len);
-    send_masked(websocket, head.len + payload.len, mask);
+        frame_mask(into, payload.data, payload.len, mask, head.len);
+    send_masked(websocket, begin, head.len + payload.len, mask);
 }
 
 static void send_control(struct websocket *websocket, enum frame_opcode opcode,

@@ -50,6 +50,8 @@ void websocket_free(struct websocket *websocket);
 /* Gives the memory of those back; only needed when the loop does not run any more. */
 void websocket_sweep(struct tunnel_shared *shared);
 
+/* Room in front of the shared buffer, for that and a frame's header. */
+#define WEBSOCKET_HEAD_MAX 2048
 /* One binary message: `head` and `payload`, TUNNEL_PAYLOAD_MAX bytes together at most. Neither is
  * changed. What the system does not take is queued: to be avoided while `out` is not empty. */
 void websocket_send(struct websocket *websocket, struct bytes head, struct bytes payload);

@@ -45,6 +45,11 @@ void *mem_new_array(size_t count, size_t size)
     return checked(count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size));
 }
 
+void *mem_aligned(size_t alignment, size_t size)
+{
+    return checked(aligned_alloc(alignment, (size + alignment - 1) & ~(alignment - 1)));
+}
+
 void *mem_resize(void *memory, size_t size)
 {
     return checked(realloc(memory, size == 0 ? 1 : size));

@@ -13,6 +13,8 @@ void mem_setup(void);
 /* Zeroed; never NULL. Free with free(). */
 void *mem_new(size_t size);
 void *mem_new_array(size_t count, size_t size);
+/* Not zeroed, at a multiple of `alignment`, which is a power of two; never NULL. */
+void *mem_aligned(size_t alignment, size_t size);
 /* As realloc(), for own tables that grow; never NULL. */
 void *mem_resize(void *memory, size_t size);
 char *mem_copy_string(const char *string);
