@@ -312,7 +312,7 @@ static void note_failure(struct gate *gate)
 {
     const struct log_context context = context_of(gate);
 
-    if (gate->transport.ssl != NULL && !SSL_is_init_finished(gate->transport.ssl))
+    if (gate->transport.ssl != NULL && !gate->transport.established)
         log_info(&context, "TLS handshake failed: %s", transport_failure(&gate->transport));
     gate->gone = true;
 }

@@ -14,8 +14,10 @@ enum { RECORD_MAX = 16384 };
 void transport_init(struct transport *transport, int fd, SSL *ssl)
 {
     *transport = (struct transport){.fd = fd, .ssl = ssl};
-    if (ssl != NULL)
-        SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (ssl == NULL)
+        return;
+    transport->established = SSL_is_init_finished(ssl);
+    SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
 /* TLS */
@@ -27,6 +29,8 @@ static enum transfer tls_outcome(struct transport *transport, int result, bool *
     int reason = SSL_get_error(transport->ssl, result);
 
     if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE) {
+        /* Not to be asked any more once there was an error. */
+        transport->established = SSL_is_init_finished(transport->ssl);
         *wants_other = reason == other_direction;
         return TRANSFER_BLOCKED;
     }
@@ -35,7 +39,7 @@ static enum transfer tls_outcome(struct transport *transport, int result, bool *
     /* A peer that closes without close_notify, as Postgres does when it dies. What is carried here
      * says itself where it ends, so nobody gains by cutting it. */
     if ((reason == SSL_ERROR_SYSCALL && errno == 0) ||
-        (reason == SSL_ERROR_SSL && SSL_is_init_finished(transport->ssl) &&
+        (reason == SSL_ERROR_SSL && transport->established &&
          ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING))
         return TRANSFER_ENDED;
     transport->error = reason == SSL_ERROR_SYSCALL ? errno : EPROTO;
@@ -60,6 +64,7 @@ static enum transfer read_tls(struct transport *transport, uint8_t *out, size_t 
             /* What came before is delivered first; the call after next says it again. */
             return *got > 0 ? TRANSFER_DONE : outcome;
         }
+        transport->established = true;
         transport->read_wants_write = false;
         *got += (size_t)n;
     }
@@ -76,6 +81,7 @@ static enum transfer write_tls(struct transport *transport, struct bytes data, s
         n = SSL_write(transport->ssl, data.data, data.len > INT32_MAX ? INT32_MAX : (int)data.len);
         if (n <= 0)
             return tls_outcome(transport, n, &transport->write_wants_read, SSL_ERROR_WANT_READ);
+        transport->established = true;
         transport->write_wants_read = false;
         *put += (size_t)n;
         data = bytes_skip(data, (size_t)n);

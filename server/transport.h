@@ -15,6 +15,7 @@ struct transport {
     SSL *ssl;           /* NULL: clear text */
     int error;          /* errno of the failure, 0: none known */
     const char *reason; /* OpenSSL's words for it, or NULL */
+    bool established;   /* TLS has seen its handshake through, at the last look */
     /* TLS may need the other direction for its own messages. */
     bool read_wants_write;
     bool write_wants_read;
