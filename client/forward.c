@@ -38,6 +38,8 @@ struct forwards {
     const struct tunnel_type *type;
     struct forward *first;
     unsigned long long count;
+    uint64_t bytes_up; /* of those that are gone */
+    uint64_t bytes_down;
     unsigned refused; /* of those that are there */
     int64_t refusal_told_at;
     void (*on_empty)(void *owner);
@@ -102,6 +104,8 @@ static void forward_destroy(struct forward *forward)
     log_info(&forward->log, "closed: %s; %llu bytes up, %llu down, %.1f s", forward->reason,
              (unsigned long long)forward->bytes_up, (unsigned long long)forward->bytes_down,
              seconds);
+    forwards->bytes_up += forward->bytes_up;
+    forwards->bytes_down += forward->bytes_down;
     if (forward->previous != NULL)
         forward->previous->next = forward->next;
     else
@@ -725,6 +729,14 @@ static void say_goodbye(struct forward *forward, const struct error *reason)
     local_flush(forward);
 }
 
+static void sum_up(const struct forwards *forwards)
+{
+    if (forwards->count > 0)
+        log_info(NULL, "connections: %llu, bytes up: %llu, bytes down: %llu, re-attached: %llu",
+                 forwards->count, (unsigned long long)forwards->bytes_up,
+                 (unsigned long long)forwards->bytes_down, forwards->shared->reattached);
+}
+
 void forwards_free(struct forwards *forwards, const struct error *reason)
 {
     if (forwards == NULL)
@@ -736,5 +748,6 @@ void forwards_free(struct forwards *forwards, const struct error *reason)
         forward->reason = "electric-tunnel is being stopped";
         forward_destroy(forward);
     }
+    sum_up(forwards);
     free(forwards);
 }

@@ -31,8 +31,9 @@ struct tunnel_shared {
     struct prewarm *prewarm;  /* NULL: none */
     struct websocket *closed; /* those whose memory is still in use */
     struct loop_task sweep;
-    bool may_be_raw; /* v1 becomes raw mode with a service that does not know it */
-    bool raw_told;   /* that it did */
+    unsigned long long reattached; /* how often sessions found their way back */
+    bool may_be_raw;               /* v1 becomes raw mode with a service that does not know it */
+    bool raw_told;                 /* that it did */
 };
 
 /* What is read at once, from either side. Big reads matter more than anything else here: each one

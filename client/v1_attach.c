@@ -212,6 +212,7 @@ static void on_up(struct v1 *v1)
     attachment_free(v1->left);
     v1->left = NULL;
     v1->failures = 0;
+    v1->tunnel.shared->reattached += count > 1;
     if (count == 1)
         log_debug(&v1->tunnel.log, "session %s is open", v1->route);
     else if (v1->lost_at == V1_NEVER)

@@ -227,6 +227,17 @@ class Saying(TunnelTest):
         self.client.wait_for(r"tunnel 1: closed: the local side ended; 5 bytes up, 5 down")
         self.client.wait_for(r"tunnel 1: opened")
 
+    def test_the_end_is_a_summary(self):
+        self.serve(echo)
+        for _ in range(2):
+            sock = self.dial()
+            sock.sendall(b"12345")
+            receive(sock, 5)
+            sock.close()
+        self.client.wait_for(r"tunnel 2: closed")
+        self.client.stop()
+        self.assertRegex(self.client.stderr(), r"connections: 2, bytes up: 10, bytes down: 10, re-attached: 0\n$")
+
 
 class Quiet(Client):
     def wait_ready(self):
