@@ -9,12 +9,16 @@ import ssl
 import tempfile
 import threading
 import time
+import unittest
 
 from tests.integration.test_tunnel_forward import STARTUP, TunnelTest, receive
 from tests.support import wire
 from tests.support.process import free_port
 from tests.support.programs import Client
 from tests.support.service import DatedAuthority, Proxy, Service, SocksProxy, echo, server_context
+
+# STATIC_CLIENT=1 says that ELECTRIC_TUNNEL is built without libcurl.
+HTTP_PROXIES_ONLY = unittest.skipIf(os.environ.get("STATIC_CLIENT"), "the static client knows http:// proxies only")
 
 
 class ConnectTest(TunnelTest):
@@ -431,6 +435,7 @@ class Tls(ConnectTest):
         self.assert_echoes()
         self.assertEqual(proxy.asked[0][0], f"127.0.0.1:{self.service.port}")
 
+    @HTTP_PROXIES_ONLY
     def test_a_proxy_that_speaks_tls_itself(self):
         proxy = self.start(Proxy(tls=server_context(*self.good)))
         self.serve_tls(self.good, https_proxy=f"https://127.0.0.1:{proxy.port}", SSL_CERT_FILE=self.authority.certificate)
@@ -524,6 +529,7 @@ class Proxies(ConnectTest):
             self.assertEqual(sqlstate, "08001")
             self.assertNotIn("hunter2", message + hint + self.client.stderr())
 
+    @HTTP_PROXIES_ONLY
     def test_socks(self):
         for scheme in ("socks5", "socks5h"):
             self.through(SocksProxy(), scheme=scheme, variable="all_proxy")
