@@ -58,12 +58,19 @@ mandoc                   command mandoc
 zsh                      command zsh
 fish                     command fish
 '
+packages_of_balancers='
+nginx-light              command nginx
+haproxy                  command haproxy
+caddy                    command caddy
+'
 packages_of_drivers='
 nodejs                   command node
 npm                      command npm
 default-jdk-headless     command javac
 libpostgresql-jdbc-java  file    /usr/share/java/postgresql.jar
 python3-psycopg          python  psycopg
+ruby-activerecord        ruby    active_record
+ruby-pg                  ruby    pg
 '
 
 packages_of_middleboxes='
@@ -99,6 +106,7 @@ is_present() # kind name
     header) [[ -e /usr/include/$2 || -n $(compgen -G "/usr/include/*-linux-gnu*/$2") ]] ;;
     file) [[ -e $2 ]] ;;
     server) postgres_bindir >/dev/null ;;
+    ruby) /usr/bin/ruby -e "require '$2'" 2>/dev/null ;;
     # Debian's own interpreter: another one earlier in PATH does not see Debian's packages.
     python) /usr/bin/python3 -c "import $2" 2>/dev/null ;;
     esac
@@ -128,7 +136,22 @@ as_root()
     fi
 }
 
+# Services of the packages are not started (policy-rc.d, Debian Policy 9.3.3.1): nobody asked for a
+# load balancer on port 80.
 apt_install()
+{
+    local policy=/usr/sbin/policy-rc.d status=0
+    if [[ -e $policy ]]; then
+        apt_get_install "$@"
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"
+    apt_get_install "$@" || status=$?
+    as_root rm -f "$policy"
+    return "$status"
+}
+
+apt_get_install()
 {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 \
         --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null

@@ -54,6 +54,12 @@ def legacy_cli(project="legacy_cli"):
     return _npm_project(project)
 
 
+def guides():
+    """A directory whose node_modules has the tools of docs/guides that run on Node.js."""
+    # One of them brings a compiler as an optional package.
+    return _npm_project("guides", optional=True)
+
+
 def prisma(directory):
     """Makes `directory` a project that Prisma is configured for; answers Prisma's command line."""
     installed = _npm_project("prisma")
@@ -73,7 +79,7 @@ def _cache():
     return os.path.join(home, "electric-tunnel-tests")
 
 
-def _npm_project(name):
+def _npm_project(name, optional=False):
     """The project installed under a name made of its contents, so that a change installs anew."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise unittest.SkipTest("no Node.js with npm (packages nodejs, npm)")
@@ -88,18 +94,20 @@ def _npm_project(name):
     with open(os.path.join(_cache(), f"{name}.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run at the same time install once
         if not os.path.isdir(target):
-            _npm_install(manifests, target)
+            _npm_install(manifests, target, optional)
     return target
 
 
-def _npm_install(manifests, target):
+def _npm_install(manifests, target, optional):
     # Made aside and renamed: a directory with the final name is complete.
     with tempfile.TemporaryDirectory(dir=_cache()) as work:
         project = os.path.join(work, "project")
         os.mkdir(project)
         for manifest in manifests:
             shutil.copy(manifest, project)
-        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=peer", "--omit=optional"]
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=peer"]
+        if not optional:
+            command.append("--omit=optional")
         try:
             done = subprocess.run(command, cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                   timeout=INSTALL_TIMEOUT)
@@ -114,6 +122,7 @@ def _npm_install(manifests, target):
 def main():
     for name, get in (("node-postgres and postgres.js", lambda: _npm_project("node")), ("legacy CLI", legacy_cli),
                       ("older legacy CLI", lambda: legacy_cli("legacy_cli_0_9")), ("Prisma", lambda: _npm_project("prisma")),
+                      ("tools of the guides", guides),
                       ("psycopg", psycopg), ("pgJDBC", java)):
         try:
             get()
