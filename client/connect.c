@@ -371,7 +371,9 @@ static bool is_offered(const struct connecting *connecting)
 
 static bool may_retract(const struct connecting *connecting)
 {
-    return is_offered(connecting) && connecting->request.may_retract;
+    /* One that has taken it has other reasons, or something on the way has. */
+    return is_offered(connecting) && connecting->request.may_retract &&
+           !connecting->connector->agreed_once;
 }
 
 /* The service, or something in front of it, may have stumbled over the offer: asks once more. */
@@ -383,14 +385,12 @@ static void retract(struct connecting *connecting)
     dial_again(connecting);
 }
 
-/* The connection ended while an answer was awaited. One that knows the subprotocol has other
- * reasons for that. */
+/* The connection ended while an answer was awaited. */
 static bool retract_unanswered(struct connecting *connecting)
 {
     bool asked = connecting->state == CONNECT_ASKING || connecting->state == CONNECT_WAITING;
 
-    if (!asked || buffer_len(&connecting->in) > 0 || connecting->connector->agreed_once ||
-        !may_retract(connecting))
+    if (!asked || buffer_len(&connecting->in) > 0 || !may_retract(connecting))
         return false;
     retract(connecting);
     return true;

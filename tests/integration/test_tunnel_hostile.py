@@ -210,7 +210,13 @@ class SizeTest(TunnelTest):
             session.attachment.sendall(tunnel.data_frame(at, query))
             session.attachment.sendall(tunnel.data_frame(at + 3, query[3:9]))
         self.assertEqual([m.row() for m in connection.receive_until("Z") if m.type == "D"], [[b"once"]])
-        self.assertEqual(connection.value("SELECT 'twice'"), "twice")
+        # With something new behind it, it is trimmed.
+        more = wire.query("SELECT 'more'")
+        session.kept += more
+        session.sent += len(more)
+        session.attachment.sendall(tunnel.data_frame(at, query + more))
+        self.assertEqual([m.row() for m in connection.receive_until("Z") if m.type == "D"], [[b"more"]])
+        self.assertEqual(connection.value("SELECT 'last'"), "last")
 
     def test_memory_that_all_share(self):
         """Those who take nothing do not keep others from their answers."""

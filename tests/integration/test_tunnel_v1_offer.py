@@ -1,5 +1,6 @@
 """How electric-tunnel finds out whether a service keeps sessions, and what it does when told no."""
 
+import socket
 import struct
 import time
 
@@ -92,6 +93,25 @@ class Offers(AutoTest):
         self.serve(self.stumble(lambda peer: peer.cut()))
         self.assert_echoes_twice()
         self.assertEqual(self.requests(), [(PROTOCOL, True), (None, False), (None, False)])
+
+    def test_an_offer_that_was_taken_once_is_made_to_the_end(self):
+        """A 400 that a proxy answers, since the request was cut short, says nothing about the service."""
+
+        def behave(peer):
+            peer.read_request()
+            if len(self.service.peers) > 1:
+                peer.answer("400 Bad Request", {"Content-Length": 0})
+                return
+            agree(peer)
+            while peer.receive():
+                pass
+
+        self.serve(behave)
+        with socket.create_connection(("127.0.0.1", self.client.port), 10) as first:
+            first.sendall(STARTUP)
+            wait_until(lambda: self.service.peers and self.service.peers[0].frames, 20, "OPEN")
+            self.failure()
+            self.assertEqual({offered for offered, _ in self.requests()}, {PROTOCOL})
 
     def test_other_refusals_are_final(self):
         self.serve(self.stumble(lambda peer: peer.answer("503 Service Unavailable", {"Content-Length": 0})))
