@@ -25,10 +25,11 @@ struct exchange {
     struct loop *loop;
     struct lws *wsi;
     const char *path;
+    exchange_sent *on_sent;
     const struct exchange_events *events;
     void *owner;
     struct buffer queue;
-    struct loop_timer stall;
+    struct loop_timer stall; /* once all is sent: the next turn of the loop */
     struct loop_watch watch;
     enum reply_framing framing;
     bool begun; /* an answer of unknown length */
@@ -49,7 +50,12 @@ static void hang_up(struct exchange *exchange)
 
 static void on_stall(struct loop_timer *timer)
 {
-    hang_up(lws_container_of(timer, struct exchange, stall));
+    struct exchange *exchange = lws_container_of(timer, struct exchange, stall);
+
+    if (exchange->sent)
+        exchange->on_sent(exchange->wsi, exchange->keep_alive);
+    else
+        hang_up(exchange);
 }
 
 static void update_interest(struct exchange *exchange)
@@ -64,6 +70,11 @@ void exchange_own(struct exchange *exchange, const struct exchange_events *event
 {
     exchange->events = events;
     exchange->owner = owner;
+}
+
+void exchange_read_body(struct exchange *exchange)
+{
+    exchange->keep_alive = request_asks_to_keep(exchange->wsi);
 }
 
 static void want_to_write(struct exchange *exchange)
@@ -108,18 +119,23 @@ bool exchange_begin(struct exchange *exchange, const struct reply *head)
     return !exchange->ended;
 }
 
-void exchange_write(struct exchange *exchange, struct bytes piece)
+void exchange_write_parts(struct exchange *exchange, struct bytes first, struct bytes second)
 {
     bool chunked = exchange->framing == REPLY_CHUNKED;
 
-    if (piece.len == 0)
-        return; /* an empty chunk is the last one */
     if (chunked)
-        (void)buffer_append_format(&exchange->queue, "%zx\r\n", piece.len);
-    append(exchange, piece);
+        (void)buffer_append_format(&exchange->queue, "%zx\r\n", first.len + second.len);
+    append(exchange, first);
+    append(exchange, second);
     if (chunked)
         append(exchange, bytes_of_string("\r\n"));
     want_to_write(exchange);
+}
+
+void exchange_write(struct exchange *exchange, struct bytes piece)
+{
+    if (piece.len > 0) /* an empty chunk is the last one */
+        exchange_write_parts(exchange, piece, bytes_of(NULL, 0));
 }
 
 void exchange_end(struct exchange *exchange)
@@ -135,6 +151,11 @@ void exchange_abort(struct exchange *exchange)
 {
     exchange->ended = true;
     hang_up(exchange);
+}
+
+bool exchange_marks_end(const struct exchange *exchange)
+{
+    return exchange->framing == REPLY_CHUNKED;
 }
 
 bool exchange_has_room(const struct exchange *exchange)
@@ -183,13 +204,11 @@ static bool write_some(struct exchange *exchange)
     return true;
 }
 
-/* Back to libwebsockets, which then asks exchange_progress(). */
 static void finish(struct exchange *exchange)
 {
     exchange->sent = true;
     loop_watch_remove(exchange->loop, &exchange->watch);
-    lws_rx_flow_control(exchange->wsi, 1);
-    lws_callback_on_writable(exchange->wsi);
+    loop_timer_set(exchange->loop, &exchange->stall, 0);
 }
 
 static void go_on(struct exchange *exchange)
@@ -223,16 +242,10 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
         go_on(exchange);
 }
 
-enum exchange_progress exchange_progress(const struct exchange *exchange)
-{
-    if (!exchange->sent)
-        return EXCHANGE_GOES_ON;
-    return exchange->keep_alive ? EXCHANGE_DONE : EXCHANGE_CLOSES;
-}
-
 /* Life */
 
-struct exchange *exchange_new(struct loop *loop, struct lws *wsi, const char *path)
+struct exchange *exchange_new(struct loop *loop, struct lws *wsi, const char *path,
+                              exchange_sent *on_sent)
 {
     struct exchange *exchange = mem_new(sizeof(*exchange));
     int method;
@@ -240,6 +253,7 @@ struct exchange *exchange_new(struct loop *loop, struct lws *wsi, const char *pa
     exchange->loop = loop;
     exchange->wsi = wsi;
     exchange->path = path;
+    exchange->on_sent = on_sent;
     exchange->stall.on_expired = on_stall;
     exchange->watch = (struct loop_watch){.on_ready = on_ready, .fd = lws_get_socket_fd(wsi)};
     buffer_init(&exchange->queue, QUEUE_MAX);

@@ -23,11 +23,18 @@ struct exchange_events {
     void (*on_gone)(void *owner);
 };
 
+/* All is sent, in a turn of the loop of its own. `goes_on`: the connection may serve the next
+ * request; else it must end now. */
+typedef void exchange_sent(struct lws *wsi, bool goes_on);
+
 /* Reads no further request until this one is answered, and counts the answer under `path`, which
  * lives as long as the program. */
-struct exchange *exchange_new(struct loop *loop, struct lws *wsi, const char *path);
+struct exchange *exchange_new(struct loop *loop, struct lws *wsi, const char *path,
+                              exchange_sent *on_sent);
 /* The connection is destroyed, or the answer complete. NULL-safe. */
 void exchange_free(struct exchange *exchange);
+/* The request had a body, and all of it was read: the connection can go on. */
+void exchange_read_body(struct exchange *exchange);
 void exchange_own(struct exchange *exchange, const struct exchange_events *events, void *owner);
 
 /* The whole answer; the owner is done with the exchange. With `body` instead of the reply's own,
@@ -39,10 +46,14 @@ void exchange_reply_body(struct exchange *exchange, const struct reply *reply, s
  * body of a HEAD request, and the owner is done with the exchange. */
 bool exchange_begin(struct exchange *exchange, const struct reply *head);
 void exchange_write(struct exchange *exchange, struct bytes piece);
+/* The same for two that belong together; the first is not empty. */
+void exchange_write_parts(struct exchange *exchange, struct bytes first, struct bytes second);
 /* Each ends it, and the owner is done with the exchange; an aborted one shows as broken. */
 void exchange_end(struct exchange *exchange);
 void exchange_abort(struct exchange *exchange);
 
+/* Whether the end of such an answer shows: to a client of HTTP/1.0 it may as well have been cut. */
+bool exchange_marks_end(const struct exchange *exchange);
 /* Less is queued than the connection takes at once. */
 bool exchange_has_room(const struct exchange *exchange);
 /* Calls on_room() as soon as there is room, from the loop. */
@@ -51,13 +62,5 @@ void exchange_ask_room(struct exchange *exchange);
 bool exchange_is_empty(const struct exchange *exchange);
 /* A client that ends its own direction has gone: for answers that may last for ever. */
 void exchange_watch_client(struct exchange *exchange);
-
-/* libwebsockets can write, as it is asked to once all is sent. */
-enum exchange_progress {
-    EXCHANGE_GOES_ON,
-    EXCHANGE_DONE,   /* the connection may serve the next request */
-    EXCHANGE_CLOSES, /* the connection must end now */
-};
-enum exchange_progress exchange_progress(const struct exchange *exchange);
 
 #endif

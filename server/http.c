@@ -25,6 +25,7 @@
 #include "server/upgrade.h"
 #include "server/visitor.h"
 #include "server/tunnel.h"
+#include "server/tunnel_http.h"
 #include "server/websocket.h"
 
 /* So long one may keep the place of another without asking anything. */
@@ -52,7 +53,9 @@ struct http_connection {
     bool certificate_known;
     struct control_waiter health; /* for a request that waits for it */
     bool waiting;
-    struct exchange *exchange; /* an answer of the API that is under way */
+    struct exchange *exchange;       /* an answer that is under way … */
+    bool holds_drain;                /* … and that a draining server waits for */
+    struct carrier_request *carried; /* of the HTTP carrier, while its body comes */
 };
 
 static struct http_connection *connection_of(struct lws *wsi)
@@ -188,6 +191,8 @@ static const struct reply root_reply = {
             "The tunnel is at /proxy: electric-tunnel --service <this address>\n",
 };
 static const struct reply alive_reply = {.status = 200, .body = "alive\n"};
+static const struct reply alive_with_tunnel_reply = {
+    .status = 200, .headers = TUNNEL_HERE, .body = "alive\n"};
 static const struct reply unready_reply = {.status = 503,
                                            .headers = "Retry-After: 5\r\n",
                                            .body = "Postgres cannot be reached, or the "
@@ -200,7 +205,10 @@ static const struct reply relay_up_reply = {.status = 200, .body = "Relay is up!
 static const struct reply not_found_reply = {
     .status = 404, .body = "no such path here; the tunnel is at /proxy\n"};
 static const struct reply not_upgrade_reply = {
-    .status = 400, .body = "this is the tunnel: it takes WebSocket upgrade requests only\n"};
+    .status = 400,
+    .headers = TUNNEL_HERE,
+    .body = "this is the tunnel: it takes WebSocket upgrade requests, and requests of "
+            "electric-tunnel\n"};
 static const struct reply method_reply = {
     .status = 405, .headers = "Allow: GET, HEAD, OPTIONS\r\n", .body = "only GET and HEAD here\n"};
 static const struct reply options_reply = {
@@ -235,7 +243,7 @@ static const struct reply *route(const struct server *server, struct lws *wsi)
     if (bytes_equal_string(path, "/"))
         return &root_reply;
     if (bytes_equal_string(path, "/healthz"))
-        return &alive_reply;
+        return server->settings->tunnel ? &alive_with_tunnel_reply : &alive_reply;
     if (bytes_equal_string(path, "/readyz"))
         return health_reply(server, false);
     if (bytes_equal_string(path, "/api/status"))
@@ -293,17 +301,6 @@ static const char *find_api(const struct http_connection *connection, struct lws
                : NULL;
 }
 
-static void start_exchange(struct http_connection *connection, struct lws *wsi, const char *path)
-{
-    struct server *server = connection->server;
-
-    connection->exchange = exchange_new(server->loop, wsi, path);
-    server->exchange_count++;
-    /* Who has shown that they may, is no stranger whose place others may have. */
-    if (api_handle(server->api, wsi, path, connection->visitor.address.text, connection->exchange))
-        leave_idle(connection);
-}
-
 static void end_exchange(struct http_connection *connection)
 {
     struct exchange *exchange = connection->exchange;
@@ -312,24 +309,89 @@ static void end_exchange(struct http_connection *connection)
         return;
     connection->exchange = NULL;
     exchange_free(exchange);
+    if (!connection->holds_drain)
+        return;
+    connection->holds_drain = false;
     connection->server->exchange_count--;
     server_check_drained(connection->server);
 }
 
-static int continue_exchange(struct http_connection *connection)
+/* What the client has sent since must not be read before the transaction is over: libwebsockets
+ * would take it for part of it. */
+static void on_sent(struct lws *wsi, bool goes_on)
 {
-    switch (exchange_progress(connection->exchange)) {
-    case EXCHANGE_GOES_ON:
-        return 0;
-    case EXCHANGE_DONE:
-        end_exchange(connection);
-        if (connection->counted)
-            note_asked(connection);
-        return complete(connection);
-    case EXCHANGE_CLOSES:
-        break;
+    struct http_connection *connection = connection_of(wsi);
+
+    end_exchange(connection);
+    if (connection->counted)
+        note_asked(connection);
+    if (!goes_on || lws_http_transaction_completed(wsi) != 0) {
+        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+        return;
     }
-    return -1;
+    lws_rx_flow_control(wsi, 1);
+    if (connection->gate != NULL)
+        gate_answered(connection->gate);
+}
+
+static void start_exchange(struct http_connection *connection, struct lws *wsi, const char *path)
+{
+    struct server *server = connection->server;
+
+    connection->exchange = exchange_new(server->loop, wsi, path, on_sent);
+    connection->holds_drain = true;
+    server->exchange_count++;
+    /* Who has shown that they may, is no stranger whose place others may have. */
+    if (api_handle(server->api, wsi, path, connection->visitor.address.text, connection->exchange))
+        leave_idle(connection);
+}
+
+/* The HTTP carrier */
+
+static int finish_carried(struct http_connection *connection)
+{
+    struct carrier_request *request = connection->carried;
+
+    connection->carried = NULL;
+    connection->exchange =
+        exchange_new(connection->server->loop, connection->wsi, "/proxy", on_sent);
+    if (carrier_request_has_body(request))
+        exchange_read_body(connection->exchange);
+    if (carrier_request_finish(request, connection->exchange))
+        leave_idle(connection);
+    return 0;
+}
+
+static bool is_carried(const struct http_connection *connection, struct lws *wsi)
+{
+    int method;
+
+    return bytes_equal_string(request_path(wsi, &method), "/proxy") &&
+           connection->server->settings->tunnel && carrier_request_is_meant(wsi);
+}
+
+static int start_carried(struct http_connection *connection, struct lws *wsi)
+{
+    connection->carried =
+        carrier_request_new(connection->server, wsi, &connection->visitor, connection->certificate);
+    return carrier_request_has_body(connection->carried) ? 0 : finish_carried(connection);
+}
+
+static int on_body(struct lws *wsi, struct bytes piece)
+{
+    struct http_connection *connection = connection_of(wsi);
+
+    if (connection == NULL || connection->carried == NULL)
+        return 0;
+    return carrier_request_take(connection->carried, piece) ? 0 : -1;
+}
+
+static int on_body_complete(struct lws *wsi)
+{
+    struct http_connection *connection = connection_of(wsi);
+
+    /* Comes again when a body was there and something follows it. */
+    return connection == NULL || connection->carried == NULL ? 0 : finish_carried(connection);
 }
 
 /* Whether the answer depends on how Postgres is now. */
@@ -360,6 +422,8 @@ static int on_request(struct lws *wsi)
         return -1;
     note_asked(connection);
     note_client(connection, wsi);
+    if (is_carried(connection, wsi))
+        return start_carried(connection, wsi);
     api_path = find_api(connection, wsi);
     if (api_path != NULL) {
         refusal = upgrade_check_certificate(connection->server, connection->certificate);
@@ -382,8 +446,6 @@ static int on_writable(struct lws *wsi)
 {
     struct http_connection *connection = connection_of(wsi);
 
-    if (connection != NULL && connection->exchange != NULL)
-        return continue_exchange(connection);
     if (connection == NULL || !connection->waiting)
         return 0;
     connection->waiting = false;
@@ -453,6 +515,7 @@ static void on_destroyed(struct lws *wsi)
     if (connection == NULL)
         return;
     end_exchange(connection);
+    carrier_request_free(connection->carried);
     if (connection->server->control != NULL)
         control_forget(connection->server->control, &connection->health);
     lws_set_opaque_user_data(wsi, NULL);
@@ -464,10 +527,13 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
                     size_t len)
 {
     (void)user;
-    (void)len;
     switch (reason) {
     case LWS_CALLBACK_HTTP:
         return on_request(wsi);
+    case LWS_CALLBACK_HTTP_BODY:
+        return on_body(wsi, bytes_of(in, len));
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return on_body_complete(wsi);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return on_writable(wsi);
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:

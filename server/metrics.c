@@ -28,6 +28,7 @@ static struct metrics {
     uint64_t migrations;
     uint64_t upstream_failures;
     uint64_t counters[METRICS_COUNTERS];
+    uint64_t carriers[METRICS_CARRIERS];
     struct {
         const char *path;
         int status;
@@ -109,6 +110,12 @@ void metrics_bytes(bool up, size_t count)
 void metrics_count(enum metrics_counter counter, uint64_t by)
 {
     table.counters[counter] += by;
+}
+
+void metrics_attachment(enum metrics_carrier carrier)
+{
+    metrics_count(METRICS_TUNNEL_ATTACHMENTS, 1);
+    table.carriers[carrier]++;
 }
 
 /* What finds no place of its own is counted with the last one, "other". */
@@ -269,11 +276,15 @@ static void write_requests(struct buffer *out)
 
 static void write_tunnel(struct buffer *out)
 {
+    static const char *const carriers[METRICS_CARRIERS] = {
+        [METRICS_CARRIER_WEBSOCKET] = "websocket",
+        [METRICS_CARRIER_HTTP] = "http",
+    };
     static const struct {
         const char *name, *help;
     } texts[METRICS_COUNTERS] = {
         [METRICS_TUNNEL_ATTACHMENTS] = {"electric_tunnel_attachments_total",
-                                        "WebSockets that have carried a session of the tunnel."},
+                                        "Carriers that sessions of the tunnel have had."},
         [METRICS_TUNNEL_RESUMES] = {"electric_tunnel_resumes_total",
                                     "Those of them that went on where another broke."},
         [METRICS_TUNNEL_EXPIRIES] = {"electric_tunnel_expiries_total",
@@ -284,6 +295,11 @@ static void write_tunnel(struct buffer *out)
 
     for (size_t i = 0; i < METRICS_COUNTERS; i++)
         write_counter(out, texts[i].name, texts[i].help, table.counters[i]);
+    write_type(out, "electric_tunnel_carriers_total", "counter",
+               "Carriers that sessions of the tunnel have had, by kind.");
+    for (size_t i = 0; i < METRICS_CARRIERS; i++)
+        (void)buffer_append_format(out, "electric_tunnel_carriers_total{kind=\"%s\"} %" PRIu64 "\n",
+                                   carriers[i], table.carriers[i]);
 }
 
 static double seconds(struct timeval time)

@@ -39,6 +39,10 @@ enum metrics_counter {
 };
 enum { METRICS_COUNTERS = METRICS_TUNNEL_RESENT_BYTES + 1 };
 void metrics_count(enum metrics_counter counter, uint64_t by);
+/* What carries such a session for a while. */
+enum metrics_carrier { METRICS_CARRIER_WEBSOCKET, METRICS_CARRIER_HTTP };
+enum { METRICS_CARRIERS = METRICS_CARRIER_HTTP + 1 };
+void metrics_attachment(enum metrics_carrier carrier);
 /* Of clients: `up` towards Postgres. */
 void metrics_bytes(bool up, size_t count);
 /* A client was sent an error that is ours, or that a check of ours in Postgres has raised. */

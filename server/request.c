@@ -77,7 +77,7 @@ bool request_is_http_1_1(struct lws *wsi)
 }
 
 /* As libwebsockets decides it, and RFC 9112 section 9.3. */
-static bool wants_to_keep(struct lws *wsi)
+bool request_asks_to_keep(struct lws *wsi)
 {
     char connection[32] = "";
 
@@ -100,5 +100,5 @@ static bool may_have_body(struct lws *wsi)
 bool request_keeps_alive(struct lws *wsi)
 {
     /* A body that nobody reads would be taken for the next request. */
-    return wants_to_keep(wsi) && !may_have_body(wsi);
+    return request_asks_to_keep(wsi) && !may_have_body(wsi);
 }

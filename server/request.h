@@ -14,8 +14,10 @@ char *request_header(struct lws *wsi, enum lws_token_indexes token);
 char *request_custom_header(struct lws *wsi, const char *name);
 /* An argument of the query string, decoded; NULL when absent. Owned by the caller. */
 char *request_argument(struct lws *wsi, const char *name);
-/* Whether the connection may serve another request after this one. */
+/* Whether the connection may serve another request after this one, whose body nobody reads … */
 bool request_keeps_alive(struct lws *wsi);
+/* … or somebody has. */
+bool request_asks_to_keep(struct lws *wsi);
 bool request_is_http_1_1(struct lws *wsi);
 
 #endif

@@ -178,6 +178,14 @@ static void on_first_frame(struct attachment *attachment, const struct tunnel_fr
 
 /* All frames */
 
+void attachment_fault(struct attachment *attachment, const struct error *error)
+{
+    if (attachment->session != NULL)
+        tunnel_session_malformed(attachment->session, error);
+    else
+        refuse(attachment, TUNNEL_REFUSAL_MALFORMED);
+}
+
 void attachment_decode(struct attachment *attachment, struct bytes piece, bool last)
 {
     struct tunnel_frame frame;
@@ -193,7 +201,7 @@ void attachment_decode(struct attachment *attachment, struct bytes piece, bool l
         else if (status == STATUS_OK)
             tunnel_session_frame(attachment->session, &frame);
         else
-            tunnel_session_malformed(attachment->session, &error);
+            attachment_fault(attachment, &error);
         if (status != STATUS_OK)
             break;
     }

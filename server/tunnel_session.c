@@ -325,7 +325,7 @@ static void attach(struct tunnel_session *session, struct attachment *attachment
     session->attachment = attachment;
     if (attachment->ops->attached != NULL)
         attachment->ops->attached(attachment);
-    metrics_count(METRICS_TUNNEL_ATTACHMENTS, 1);
+    metrics_attachment(attachment->ops->carrier);
 }
 
 enum tunnel_refusal tunnel_session_resume(struct tunnel_session *session,

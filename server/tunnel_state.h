@@ -9,6 +9,7 @@
 #include "common/tunnel/tunnel_decoder.h"
 #include "server/listener.h"
 #include "server/loop.h"
+#include "server/metrics.h"
 #include "server/stream.h"
 #include "server/tunnel.h"
 #include "server/tunnel_peers.h"
@@ -31,6 +32,7 @@ struct tunnel {
     struct tunnel_peers *peers; /* NULL: nobody knows of other servers */
     struct attachments attachments;
     struct tunnel_sessions sessions;
+    size_t arriving;  /* bytes of bodies that HTTP requests bring, when they have come */
     unsigned waiting; /* attachments without a first message */
     struct loop_timer sweep;
 };
@@ -42,6 +44,7 @@ void tunnel_plan_sweep(struct tunnel *tunnel);
 
 /* What one kind of attachment can do. */
 struct attachment_ops {
+    enum metrics_carrier carrier;
     /* Whether a frame can be sent at once. */
     bool (*has_room)(const struct attachment *attachment);
     /* Sends a frame; of two parts, neither of which is changed. */
@@ -54,8 +57,8 @@ struct attachment_ops {
     void (*stop)(struct attachment *attachment);
 };
 
-/* What carries the frames of one session for a while: a WebSocket, say. Its first frame says which
- * session that is. */
+/* What carries the frames of one session for a while: a WebSocket, or HTTP requests. Its first
+ * frame says which session that is. */
 struct attachment {
     const struct attachment_ops *ops;
     LIST_ENTRY(attachment) link;
@@ -79,6 +82,8 @@ void attachment_init(struct attachment *attachment, const struct attachment_ops 
 void attachment_clear(struct attachment *attachment);
 /* Bytes came; the frames among them are obeyed. It may be over after that. */
 void attachment_decode(struct attachment *attachment, struct bytes piece, bool last);
+/* What came are no frames. */
+void attachment_fault(struct attachment *attachment, const struct error *error);
 /* It does not wait for a first frame, or for other servers, any more. */
 void attachment_stop_waiting(struct attachment *attachment);
 /* Ends it without a session. */

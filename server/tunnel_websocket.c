@@ -190,6 +190,7 @@ void tunnel_accept(struct tunnel *tunnel, struct websocket *websocket,
                    const struct visitor *visitor)
 {
     static const struct attachment_ops ops = {
+        .carrier = METRICS_CARRIER_WEBSOCKET,
         .has_room = has_room,
         .send = send_frame,
         .attached = on_attached,

@@ -21,41 +21,49 @@ static const struct reply disabled = {
             "\"http:<port>\"\n"};
 static const struct reply elsewhere = {.status = 404,
                                        .body = "no WebSocket here; the tunnel is at /proxy\n"};
-static const struct reply wrong_method = {
-    .status = 405, .headers = "Allow: GET\r\n", .body = "an upgrade request must be a GET\n"};
+static const struct reply wrong_method = {.status = 405,
+                                          .headers = TUNNEL_HERE "Allow: GET\r\n",
+                                          .body = "an upgrade request must be a GET\n"};
 static const struct reply wrong_version = {
     .status = 426,
-    .headers = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    .headers = TUNNEL_HERE "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
     .body = "only version 13 of the WebSocket protocol is spoken here (RFC 6455)\n"};
 static const struct reply malformed = {
     .status = 400,
+    .headers = TUNNEL_HERE,
     .body = "malformed upgrade request: it needs the headers Host, \"Connection: Upgrade\" and "
             "Sec-WebSocket-Key, of ordinary length (RFC 6455)\n"};
 static const struct reply unknown_protocol = {
     .status = 400,
+    .headers = TUNNEL_HERE,
     .body = "none of the offered subprotocols is known here; the raw tunnel has none\n"};
 static const struct reply foreign_origin = {
     .status = 403,
+    .headers = TUNNEL_HERE,
     .body = "requests from web pages are refused here unless ALLOWED_ORIGINS names their origin\n"};
 static const struct reply no_token = {
     .status = 401,
-    .headers = "WWW-Authenticate: Bearer realm=\"electric-tunnel\"\r\n",
+    .headers = TUNNEL_HERE "WWW-Authenticate: Bearer realm=\"electric-tunnel\"\r\n",
     .body = "this tunnel needs a token: set ELECTRIC_TUNNEL_TOKEN for electric-tunnel as well\n"};
 static const struct reply wrong_token = {
     .status = 401,
-    .headers = "WWW-Authenticate: Bearer realm=\"electric-tunnel\", error=\"invalid_token\"\r\n",
+    .headers = TUNNEL_HERE
+    "WWW-Authenticate: Bearer realm=\"electric-tunnel\", error=\"invalid_token\"\r\n",
     .body = "wrong token: ELECTRIC_TUNNEL_TOKEN differs between electric-tunnel and the server\n"};
 static const struct reply no_certificate = {
     .status = 403,
+    .headers = TUNNEL_HERE,
     .body = "this server needs a client certificate: electric-tunnel --cert FILE --key FILE\n"};
 static const struct reply wrong_certificate = {
     .status = 403,
+    .headers = TUNNEL_HERE,
     .body = "the client certificate is expired, or of an authority that the server does not know "
             "(HTTP_TLS_CLIENT_CA); its log says which\n"};
-static const struct reply draining = {
-    .status = 503, .headers = "Retry-After: 5\r\n", .body = "the server is shutting down\n"};
+static const struct reply draining = {.status = 503,
+                                      .headers = TUNNEL_HERE "Retry-After: 5\r\n",
+                                      .body = "the server is shutting down\n"};
 static const struct reply full = {.status = 503,
-                                  .headers = "Retry-After: 5\r\n",
+                                  .headers = TUNNEL_HERE "Retry-After: 5\r\n",
                                   .body = "too many connections (MAX_SESSIONS)\n"};
 
 static bool has_token(const char *list, const char *token)
@@ -141,6 +149,16 @@ const struct reply *upgrade_check_certificate(const struct server *server,
         certificate == TLS_CLIENT_RIGHT)
         return NULL;
     return certificate == TLS_CLIENT_NONE ? &no_certificate : &wrong_certificate;
+}
+
+const struct reply *upgrade_check_caller(const struct server *server, struct lws *wsi,
+                                         enum tls_client certificate)
+{
+    const struct reply *refusal = upgrade_check_certificate(server, certificate);
+
+    if (!is_allowed_origin(server, wsi))
+        return &foreign_origin;
+    return refusal != NULL ? refusal : check_token(server, wsi);
 }
 
 const struct reply *upgrade_check(const struct server *server, struct lws *wsi,

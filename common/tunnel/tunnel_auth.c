@@ -62,6 +62,7 @@ struct tunnel_seal tunnel_seal_request(const struct tunnel_key *key,
     /* All else is of fixed length, so the method needs no mark of its end. */
     buffer_append(&sealed, bytes_of_string(request->method));
     buffer_append_u64(&sealed, request->number);
+    buffer_append_u64(&sealed, request->got);
     buffer_append(&sealed, bytes_of(digest, sizeof digest));
 
     struct tunnel_seal out = seal(key, &sealed);

@@ -16,6 +16,7 @@ struct tunnel_request {
     uint32_t attempt;   /* of the RESUME that made the carrier; 0: OPEN did */
     const char *method; /* "GET" or "POST" */
     uint64_t number;    /* up=<n> or down=<n> */
+    uint64_t got;       /* of GET: serial of the last answer that came in whole */
     struct bytes body;
 };
 

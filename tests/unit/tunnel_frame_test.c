@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/tunnel/tunnel_auth.h"
+#include "common/tunnel/tunnel_http.h"
 #include "common/tunnel/tunnel_decoder.h"
 #include "tests/support/guarded.h"
 #include "tests/support/suite.h"
@@ -476,11 +477,11 @@ START_TEST(a_request_is_sealed_with_its_body)
     struct tunnel_request request = {
         .id = id, .attempt = 3, .method = "POST", .number = 5, .body = bytes_of_string("body")};
     /* Python: hmac.new(bytes([9]*32), b"electric-tunnel.v1 http" + id + struct.pack(">L", 3) +
-     * b"POST" + struct.pack(">Q", 5) + sha256(b"body").digest(), "sha256") */
-    static const uint8_t expected[] = {0x54, 0x82, 0xcc, 0xe9, 0x2d, 0x41, 0x92, 0x7b,
-                                       0xbb, 0x68, 0x83, 0x73, 0xc6, 0x6d, 0xea, 0x0f,
-                                       0x6c, 0x8c, 0xf7, 0xd4, 0xdc, 0x80, 0xce, 0xd6,
-                                       0x5d, 0xbe, 0x33, 0x37, 0x5c, 0x99, 0x62, 0xd4};
+     * b"POST" + struct.pack(">QQ", 5, 0) + sha256(b"body").digest(), "sha256") */
+    static const uint8_t expected[] = {0xe9, 0x09, 0xc7, 0x7b, 0xc2, 0x72, 0xef, 0x83,
+                                       0x26, 0x66, 0x53, 0x77, 0x98, 0x82, 0x0d, 0x94,
+                                       0x86, 0xec, 0x52, 0x34, 0xed, 0xbf, 0xaa, 0x20,
+                                       0xa3, 0x7d, 0xdf, 0xf7, 0xf2, 0x84, 0x8e, 0x39};
 
     memset(nines.bytes, 9, sizeof nines.bytes);
     struct tunnel_seal seal = tunnel_seal_request(&nines, &request);
@@ -489,6 +490,52 @@ START_TEST(a_request_is_sealed_with_its_body)
     request.method = "GET";
     struct tunnel_seal other = tunnel_seal_request(&nines, &request);
     ck_assert(!tunnel_seal_equal(&seal, &other));
+    request.got = 1;
+    seal = tunnel_seal_request(&nines, &request);
+    ck_assert(!tunnel_seal_equal(&seal, &other));
+}
+END_TEST
+
+START_TEST(a_request_is_recognised_by_its_field)
+{
+    static const struct tunnel_key nines = {{9, 9, 9}};
+    const struct tunnel_request request = {
+        .id = id, .attempt = UINT32_MAX, .method = "GET", .number = 5, .got = 4};
+    struct tunnel_seal expected = tunnel_seal_request(&nines, &request);
+    struct tunnel_request read = {.attempt = 0};
+    struct tunnel_seal seal;
+    char field[TUNNEL_HTTP_FIELD_SIZE];
+
+    tunnel_http_write_field(&nines, &request, field);
+    ck_assert_uint_eq(strlen(field), sizeof field - 1);
+    ck_assert(tunnel_http_read_field(bytes_of_string(field), &read, &seal));
+    ck_assert(tunnel_id_equal(&read.id, &id));
+    ck_assert_uint_eq(read.attempt, UINT32_MAX);
+    ck_assert(tunnel_seal_equal(&seal, &expected));
+    for (size_t len = 0; len < strlen(field); len++)
+        ck_assert(!tunnel_http_read_field(bytes_of(field, len), &read, &seal));
+    for (size_t at = 0; at < strlen(field); at++) {
+        char saved = field[at];
+
+        field[at] = 'F';
+        ck_assert(!tunnel_http_read_field(bytes_of_string(field), &read, &seal));
+        field[at] = saved;
+    }
+}
+END_TEST
+
+START_TEST(a_number_is_decimal)
+{
+    static const char *const bad[] = {"",   "01", "-1",  "+1",
+                                      " 1", "1 ", "0x1", "12345678901234567890"};
+    uint64_t number;
+
+    ck_assert(tunnel_http_read_number(bytes_of_string("0"), &number));
+    ck_assert_uint_eq(number, 0);
+    ck_assert(tunnel_http_read_number(bytes_of_string("9999999999999999999"), &number));
+    ck_assert_uint_eq(number, UINT64_C(9999999999999999999));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert(!tunnel_http_read_number(bytes_of_string(bad[i]), &number));
 }
 END_TEST
 
@@ -503,4 +550,5 @@ SUITE("tunnel_frame", LOOP(what_is_encoded_decodes_to_the_same, 0, SAMPLES),
       TEST(data_cut_short_counts_as_far_as_it_came), TEST(ignored_frames_are_skipped_in_pieces),
       TEST(a_frame_longer_than_announced_is_malformed), TEST(data_without_bytes_is_malformed),
       TEST(a_seal_is_the_hmac_of_what_the_protocol_says), TEST(a_changed_field_breaks_the_seal),
-      TEST(a_request_is_sealed_with_its_body))
+      TEST(a_request_is_sealed_with_its_body), TEST(a_request_is_recognised_by_its_field),
+      TEST(a_number_is_decimal))
