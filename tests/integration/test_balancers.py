@@ -99,7 +99,8 @@ class Balancers(ProgramTest):
     @classmethod
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(Cluster())
-        cls.servers = [cls.start_once(Server(cls.cluster.url(), pg_proxy_port="http-only", CAPTURE="false"))
+        cls.servers = [cls.start_once(Server(cls.cluster.url(), pg_proxy_port="http-only", CAPTURE="false",
+                                     DRAIN_TIMEOUT="1s"))
                        for _ in range(2)]
 
     def connect(self, client):
