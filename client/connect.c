@@ -39,6 +39,7 @@ struct connector {
     struct dialer *dialer;
     struct tls *tls; /* made when first needed: reading the system's authorities takes a while */
     struct target target;
+    struct target moved; /* where redirects have led; zero when they have not */
     char *authorization;
     int64_t retracted_until; /* the service does not take the offer */
     bool agreed_once;        /* it has taken it in this run */
@@ -55,9 +56,9 @@ enum connect_state {
 struct connecting {
     struct connector *connector;
     struct connect_request request;
-    struct target *target;    /* the connector's, or `redirected` */
-    struct target resource;   /* zero unless a path was given */
-    struct target redirected; /* zero unless there was a redirect */
+    const struct target *target; /* the connector's, or one of these */
+    struct target resource;      /* zero unless a path was given */
+    struct target redirected;    /* zero unless there was a redirect */
     struct transport *transport;
     enum connect_state state;
     bool retracted; /* asked again without the offer */
@@ -187,9 +188,25 @@ void connector_free(struct connector *connector)
     dialer_free(connector->dialer);
     tls_free(connector->tls);
     target_clear(&connector->target);
+    target_clear(&connector->moved);
     if (connector->authorization != NULL)
         mem_free_secret(connector->authorization, strlen(connector->authorization));
     free(connector);
+}
+
+static const struct target *origin_of(const struct connector *connector)
+{
+    return connector->moved.path != NULL ? &connector->moved : &connector->target;
+}
+
+struct connect_origin connector_origin(const struct connector *connector)
+{
+    const struct target *origin = origin_of(connector);
+
+    return (struct connect_origin){.url = &origin->url,
+                                   .path = origin->path,
+                                   .authorization = connector->authorization,
+                                   .display = origin->display};
 }
 
 const char *connector_display(const struct connector *connector)
@@ -475,6 +492,27 @@ static void succeed(struct connecting *connecting, const struct upgrade_response
     finish(connecting, &result);
 }
 
+/* A service that says itself why it refuses is reached; that there is no upgrade, though, it says
+ * when something on the way has taken the request for one off. */
+static bool may_be_blocked(const struct upgrade_response *response)
+{
+    if (response->is_ours)
+        return response->status == 400 || response->status == 426;
+    return response->status != 101 && response->status != 401 && response->status != 407;
+}
+
+/* Once: requests under way rely on it. */
+static void note_moved(const struct connecting *connecting)
+{
+    struct target *moved = &connecting->connector->moved;
+    const char *path = connecting->redirected.path;
+
+    if (path == NULL || moved->path != NULL)
+        return;
+    /* Its query is about this session. */
+    target_set(moved, &connecting->redirected.url, mem_copy_chars(path, strcspn(path, "?")));
+}
+
 static void on_answer(struct connecting *connecting, const struct upgrade_response *response)
 {
     const char *display = connecting->target->display;
@@ -496,7 +534,9 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
                                                     .http_status = response->status});
         return;
     }
-    if ((response->status == 400 || response->status == 426) && may_retract(connecting)) {
+    /* Who knows the HTTP carrier knows the subprotocol. */
+    if ((response->status == 400 || response->status == 426) && !response->is_ours &&
+        may_retract(connecting)) {
         tell_upgrade(connecting, response, NULL);
         retract(connecting);
         return;
@@ -511,8 +551,11 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
                                   &error);
     }
     tell_upgrade(connecting, response, &error);
-    finish(connecting, &(struct connect_result){
-                           .status = status, .error = &error, .http_status = response->status});
+    note_moved(connecting);
+    finish(connecting, &(struct connect_result){.status = status,
+                                                .error = &error,
+                                                .http_status = response->status,
+                                                .blocked = may_be_blocked(response)});
 }
 
 static void on_bad_answer(struct connecting *connecting, const struct error *reason)
@@ -628,6 +671,14 @@ static void ask(struct connecting *connecting)
 /* ---- TLS ---------------------------------------------------------------------------------------
  */
 
+static void use(struct connecting *connecting)
+{
+    if (connecting->request.plain)
+        finish(connecting, &(struct connect_result){.status = STATUS_OK});
+    else
+        ask(connecting);
+}
+
 static void shake_hands(struct connecting *connecting)
 {
     struct transport *transport = connecting->transport;
@@ -642,7 +693,7 @@ static void shake_hands(struct connecting *connecting)
     saved = errno;
     if (result == 1) {
         tell_tls(connecting);
-        ask(connecting);
+        use(connecting);
         return;
     }
     reason = SSL_get_error(transport->ssl, result);
@@ -710,7 +761,7 @@ static void on_dialled(void *owner, enum status status, const struct error *erro
     if (connecting->target->url.secure)
         secure(connecting);
     else
-        ask(connecting);
+        use(connecting);
 }
 
 static void dial(struct connecting *connecting)
@@ -729,7 +780,7 @@ struct connecting *connect_open(struct connector *connector, const struct connec
     connecting->request = *request;
     if (request->may_retract && loop_now(connector->loop) < connector->retracted_until)
         connecting->request.offer = false;
-    connecting->target = &connector->target;
+    connecting->target = request->plain ? origin_of(connector) : &connector->target;
     if (request->path != NULL) {
         target_set(&connecting->resource, connector->settings.service,
                    service_path(connector->settings.service, request->path));
@@ -740,7 +791,7 @@ struct connecting *connect_open(struct connector *connector, const struct connec
     connecting->owner = owner;
     connecting->deadline = (struct loop_timer){.on_time = on_deadline, .owner = connecting};
     buffer_init(&connecting->out, REQUEST_MAX + COOKIES_SIZE + 4096);
-    buffer_init(&connecting->in, UPGRADE_HEAD_MAX);
+    buffer_init(&connecting->in, HTTP_HEAD_MAX);
     dial(connecting);
     return connecting;
 }

@@ -31,6 +31,7 @@ struct connect_settings {
 
 /* What to ask the service for; copied, what it points to is borrowed until done. */
 struct connect_request {
+    bool plain; /* only the path to it, for requests to where connector_origin() says */
     bool offer; /* the subprotocol */
     /* A service that does not take the offer is asked once more without it, and for some minutes
      * not at all. */
@@ -45,7 +46,8 @@ struct connect_request {
 
 /* Views are valid during the call. */
 struct connect_result {
-    /* STATUS_OK: the transport is an open WebSocket, watched for reading. Otherwise it is closed.
+    /* STATUS_OK: the transport is an open WebSocket, watched for reading; or, for a plain one,
+     * connected and perhaps encrypted. Otherwise it is closed.
      * STATUS_DENIED: credentials or policy, trying again is no use. */
     enum status status;
     const struct error *error; /* unless STATUS_OK: fit for the Postgres client */
@@ -53,6 +55,7 @@ struct connect_result {
     struct bytes rest;    /* the first bytes that came behind the upgrade's answer; or a body */
     unsigned http_status; /* of the answer; 0: there was none */
     bool cut;             /* there was a connection, and it broke before an answer came */
+    bool blocked;         /* something in between may have done that to the upgrade */
 };
 
 /* Called once; then the connecting is gone. */
@@ -65,6 +68,15 @@ struct connector *connector_new(struct loop *loop, const struct connect_settings
 void connector_free(struct connector *connector);
 /* The service's URL for people. */
 const char *connector_display(const struct connector *connector);
+
+/* Where requests of other kinds go, and with what. */
+struct connect_origin {
+    const struct url *url;
+    const char *path;          /* of the tunnel, absolute */
+    const char *authorization; /* or NULL */
+    const char *display;       /* for people */
+};
+struct connect_origin connector_origin(const struct connector *connector);
 
 /* Opens a WebSocket on `transport`, which is freshly initialised and stays where it is. Never calls
  * `done` before it returns. */

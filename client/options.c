@@ -17,6 +17,8 @@ static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL}
 static const char *const log_formats[] = {"text", "json", NULL};
 /* In the order of enum client_protocol. */
 static const char *const protocols[] = {"auto", "v1", "raw", NULL};
+/* In the order of enum client_transport. */
+static const char *const transports[] = {"auto", "websocket", "http", NULL};
 static const char *const outputs[] = {"text", "json", NULL};
 
 static bool check_service(const char *value, struct error *error)
@@ -145,6 +147,13 @@ static const struct option_spec rows[] = {
      .commands = FOR_FORWARD,
      .help = "keep so many connections to the service open ahead of need, so that a session begins "
              "without waiting for the network"},
+    {.flag = "transport",
+     .type = OPTION_CHOICE,
+     .preset = "auto",
+     .offset = FIELD(transport),
+     .choices = transports,
+     .help = "what carries sessions: WebSockets, or HTTP requests for networks that block those; "
+             "auto finds out"},
     {.flag = "tunnel-memory",
      .variable = "TUNNEL_MEMORY",
      .type = OPTION_SIZE,
@@ -364,6 +373,11 @@ static char *check_together(const struct option_table *table,
     if (settings->prewarm > 0 && settings->protocol == CLIENT_PROTOCOL_RAW)
         problems = join_problem(problems,
                                 "--prewarm: raw mode has no use for it; use --protocol auto or v1");
+    if (settings->prewarm > 0 && settings->transport == CLIENT_TRANSPORT_HTTP)
+        problems = join_problem(problems, "--prewarm: --transport http has no use for it");
+    if (settings->protocol == CLIENT_PROTOCOL_RAW && settings->transport == CLIENT_TRANSPORT_HTTP)
+        problems =
+            join_problem(problems, "--transport: http carries sessions of --protocol v1 only");
     if (settings->connect_timeout == 0)
         problems = join_problem(problems,
                                 "--connect-timeout: a hung network needs an end; give a duration");

@@ -2,6 +2,7 @@
 #ifndef CLIENT_OPTIONS_H
 #define CLIENT_OPTIONS_H
 
+#include "client/choice.h"
 #include "common/options.h"
 #include "common/url.h"
 
@@ -28,6 +29,7 @@ struct client_settings {
     char *env_file;
     char *database_url; /* secret */
     int protocol;       /* enum client_protocol */
+    int transport;      /* enum client_transport */
     unsigned long prewarm;
     size_t tunnel_memory;
     unsigned long connect_timeout; /* milliseconds, of each step */

@@ -44,6 +44,7 @@ bool service_start(struct service *service, struct loop *loop,
         .payload = service->memory + PAGE,
         .receive = service->memory + PAGE + TUNNEL_READ_SIZE,
         .endpoint = &service->endpoint,
+        .choice = {.transport = (enum client_transport)settings->transport},
         .may_be_raw = settings->protocol == CLIENT_PROTOCOL_AUTO,
     };
     service->type = settings->protocol == CLIENT_PROTOCOL_RAW ? &tunnel_raw : &tunnel_v1;
@@ -58,7 +59,7 @@ void service_stop(struct service *service)
 {
     v1_free_all(&service->shared);
     prewarm_free(service->shared.prewarm);
-    websocket_sweep(&service->shared);
+    carrier_sweep(&service->shared);
     connector_free(service->connector);
     free(service->memory);
 }

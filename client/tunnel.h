@@ -8,6 +8,7 @@
 
 #include <sys/uio.h>
 
+#include "client/choice.h"
 #include "client/connect.h"
 #include "client/doubt.h"
 #include "common/log.h"
@@ -16,7 +17,7 @@
 struct tunnel;
 struct v1;
 struct prewarm;
-struct websocket;
+struct carrier;
 
 /* What all tunnels use; owned by the program. */
 struct tunnel_shared {
@@ -27,11 +28,13 @@ struct tunnel_shared {
         *payload; /* TUNNEL_READ_SIZE bytes, and in front of them room for headers (websocket.h) */
     uint8_t *receive; /* TUNNEL_READ_SIZE bytes */
     const struct endpoint_settings *endpoint;
-    struct v1 *sessions;      /* all of v1.c's */
-    struct prewarm *prewarm;  /* NULL: none */
-    struct websocket *closed; /* those whose memory is still in use */
+    struct v1 *sessions;     /* all of v1.c's */
+    struct prewarm *prewarm; /* NULL: none */
+    struct carrier *closed;  /* those whose memory is still in use */
     struct loop_task sweep;
     unsigned long long reattached; /* how often sessions found their way back */
+    struct choice choice;          /* of the kind of carriers */
+    size_t post_max;               /* what a POST brings at most, as things are; 0: not known yet */
     bool may_be_raw;               /* v1 becomes raw mode with a service that does not know it */
     bool raw_told;                 /* that it did */
 };

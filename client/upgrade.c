@@ -10,6 +10,7 @@
 #include <openssl/sha.h>
 
 #include "common/memory.h"
+#include "common/tunnel/tunnel_http.h"
 
 #define ACCEPT_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define ACCEPT_LEN 28
@@ -22,18 +23,6 @@ void upgrade_key_make(struct upgrade_key *key, struct frame_keys *keys)
     for (size_t i = 0; i < sizeof nonce; i += 4)
         frame_keys_next(keys, nonce + i);
     EVP_EncodeBlock((unsigned char *)key->text, nonce, sizeof nonce);
-}
-
-void upgrade_write_host(struct buffer *out, const struct url *url)
-{
-    const char *form = strchr(url->host, ':') != NULL ? "[%s]" : "%s";
-
-    if (form[0] == '[')
-        buffer_append_format(out, "[%s]", url->host);
-    else
-        buffer_append_format(out, "%s", url->host);
-    if (url->port != (url->secure ? 443 : 80))
-        buffer_append_format(out, ":%u", (unsigned)url->port);
 }
 
 /* A redirect may have led here with the parameter in its query already. */
@@ -55,7 +44,7 @@ static void write_head(struct buffer *out, const struct upgrade_target *target,
     buffer_append_format(out, "GET ");
     write_path(out, target->path, target->session);
     buffer_append_format(out, " HTTP/1.1\r\nHost: ");
-    upgrade_write_host(out, target->service);
+    http_write_host(out, target->service);
     buffer_append_format(out, "\r\n%sUser-Agent: electric-tunnel/" ELECTRIC_VERSION "\r\n",
                          connection);
     if (target->cookies != NULL)
@@ -93,67 +82,6 @@ static void expected_accept(const struct upgrade_key *key, char out[ACCEPT_LEN +
     EVP_EncodeBlock((unsigned char *)out, digest, sizeof digest);
 }
 
-/* Takes a line without its end, which may be CRLF or LF alone (RFC 9112 section 2.2). */
-static bool take_line(struct bytes *in, struct bytes *line)
-{
-    const uint8_t *end = in->len > 0 ? memchr(in->data, '\n', in->len) : NULL;
-
-    if (end == NULL)
-        return false;
-    *line = bytes_of(in->data, (size_t)(end - in->data));
-    *in = bytes_skip(*in, line->len + 1);
-    if (line->len > 0 && line->data[line->len - 1] == '\r')
-        line->len--;
-    return true;
-}
-
-static bool is_blank(uint8_t byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
-static struct bytes trim(struct bytes text)
-{
-    while (text.len > 0 && is_blank(text.data[0]))
-        text = bytes_skip(text, 1);
-    while (text.len > 0 && is_blank(text.data[text.len - 1]))
-        text.len--;
-    return text;
-}
-
-static bool equals_ignoring_case(struct bytes a, const char *b)
-{
-    return a.len == strlen(b) && (a.len == 0 || strncasecmp((const char *)a.data, b, a.len) == 0);
-}
-
-/* Whether a comma-separated list holds `token`. */
-static bool list_has(struct bytes list, const char *token)
-{
-    while (list.len > 0) {
-        const uint8_t *comma = memchr(list.data, ',', list.len);
-        size_t len = comma != NULL ? (size_t)(comma - list.data) : list.len;
-
-        if (equals_ignoring_case(trim(bytes_first(list, len)), token))
-            return true;
-        list = bytes_skip(list, comma != NULL ? len + 1 : len);
-    }
-    return false;
-}
-
-static bool read_status_line(struct bytes line, unsigned *status)
-{
-    /* HTTP/1.x SSS */
-    if (line.len < 12 || !bytes_starts_with(line, "HTTP/1.") || line.data[8] != ' ')
-        return false;
-    *status = 0;
-    for (size_t i = 9; i < 12; i++) {
-        if (line.data[i] < '0' || line.data[i] > '9')
-            return false;
-        *status = *status * 10 + (unsigned)(line.data[i] - '0');
-    }
-    return line.len == 12 || line.data[12] == ' ';
-}
-
 struct checks {
     bool upgrade;
     bool connection;
@@ -164,25 +92,27 @@ struct checks {
 static void read_field(struct bytes name, struct bytes value, const char *accept,
                        struct upgrade_response *response, struct checks *checks)
 {
-    if (equals_ignoring_case(name, "upgrade"))
-        checks->upgrade |= list_has(value, "websocket");
-    else if (equals_ignoring_case(name, "connection"))
-        checks->connection |= list_has(value, "upgrade");
-    else if (equals_ignoring_case(name, "sec-websocket-accept"))
+    if (http_equals(name, "upgrade"))
+        checks->upgrade |= http_list_has(value, "websocket");
+    else if (http_equals(name, "connection"))
+        checks->connection |= http_list_has(value, "upgrade");
+    else if (http_equals(name, "sec-websocket-accept"))
         checks->accept = bytes_equal_string(value, accept);
-    else if (equals_ignoring_case(name, "sec-websocket-extensions"))
+    else if (http_equals(name, "sec-websocket-extensions"))
         checks->extensions |= value.len > 0;
-    else if (equals_ignoring_case(name, "sec-websocket-protocol"))
+    else if (http_equals(name, "sec-websocket-protocol"))
         response->subprotocol = value;
-    else if (equals_ignoring_case(name, "location"))
+    else if (http_equals(name, "location"))
         response->location = value;
-    else if (equals_ignoring_case(name, "server"))
+    else if (http_equals(name, "server"))
         response->server = value;
-    else if (equals_ignoring_case(name, "content-type"))
+    else if (http_equals(name, "content-type"))
         response->content_type = value;
-    else if (equals_ignoring_case(name, "retry-after"))
+    else if (http_equals(name, "retry-after"))
         response->retry_after = value;
-    else if (equals_ignoring_case(name, "set-cookie") && response->cookie_count < COOKIES_MAX)
+    else if (http_equals(name, TUNNEL_HTTP_FIELD))
+        response->is_ours = bytes_equal_string(value, TUNNEL_HTTP_HERE);
+    else if (http_equals(name, "set-cookie") && response->cookie_count < COOKIES_MAX)
         response->cookies[response->cookie_count++] = value;
 }
 
@@ -203,36 +133,26 @@ static enum status read_head(struct bytes *in, const char *accept,
 {
     struct bytes rest = *in;
     struct checks checks = {false, false, false, false};
-    struct bytes line;
+    struct bytes line, name, value;
+    unsigned minor;
 
-    if (!take_line(&rest, &line))
+    if (!http_take_line(&rest, &line))
         return STATUS_MORE;
-    if (!read_status_line(line, &response->status))
+    if (!http_read_status_line(line, &minor, &response->status))
         return error_set(error, STATUS_INVALID, "08P01", "the answer is not HTTP");
     for (;;) {
-        const uint8_t *colon;
-
-        if (!take_line(&rest, &line))
+        if (!http_take_line(&rest, &line))
             return STATUS_MORE;
         if (line.len == 0)
             break;
-        colon = memchr(line.data, ':', line.len);
-        if (colon == NULL)
+        if (!http_read_field(line, &name, &value))
             return error_set(error, STATUS_INVALID, "08P01", "the answer's head is malformed");
-        read_field(bytes_first(line, (size_t)(colon - line.data)),
-                   trim(bytes_skip(line, (size_t)(colon - line.data) + 1)), accept, response,
-                   &checks);
+        read_field(name, value, accept, response, &checks);
     }
     response->fault = response->status == 101 ? find_fault(&checks) : NULL;
     response->upgraded = response->status == 101 && response->fault == NULL;
     *in = rest;
     return STATUS_OK;
-}
-
-/* Refuses what cannot become HTTP before a whole line has come. */
-static bool begins_like_http(struct bytes in)
-{
-    return memcmp(in.data, "HTTP/1.", in.len < 7 ? in.len : 7) == 0;
 }
 
 enum status upgrade_read_response(struct bytes in, const struct upgrade_key *key,
@@ -242,11 +162,11 @@ enum status upgrade_read_response(struct bytes in, const struct upgrade_key *key
     size_t total = in.len;
     enum status status;
 
-    if (in.len > 0 && !begins_like_http(in))
+    if (in.len > 0 && !http_begins_well(in))
         return error_set(error, STATUS_INVALID, "08P01", "the answer is not HTTP");
     /* Hashed only when the head may be whole. */
     if (in.len == 0 || memchr(in.data, '\n', in.len) == NULL)
-        return in.len < UPGRADE_HEAD_MAX
+        return in.len < HTTP_HEAD_MAX
                    ? STATUS_MORE
                    : error_set(error, STATUS_INVALID, "08P01", "the answer's head is too long");
     expected_accept(key, accept);
@@ -254,7 +174,7 @@ enum status upgrade_read_response(struct bytes in, const struct upgrade_key *key
         memset(response, 0, sizeof *response);
         status = read_head(&in, accept, response, error);
     } while (status == STATUS_OK && response->status < 200 && response->status != 101);
-    if (status == STATUS_MORE && total >= UPGRADE_HEAD_MAX)
+    if (status == STATUS_MORE && total >= HTTP_HEAD_MAX)
         return error_set(error, STATUS_INVALID, "08P01", "the answer's head is too long");
     response->body = in;
     return status;
@@ -376,7 +296,7 @@ void upgrade_summarise(const struct upgrade_response *response, char *out, size_
     struct buffer text;
     size_t len;
 
-    buffer_init(&text, UPGRADE_HEAD_MAX + 1024);
+    buffer_init(&text, HTTP_HEAD_MAX + 1024);
     buffer_append_format(&text, "%u", response->status);
     add_text(&text, " from ", bytes_first(response->server, 60));
     add_text(&text, ", ", response->subprotocol);
@@ -430,7 +350,7 @@ static char *origin_of(const char *location, const struct url *current)
     }
     buffer_init(&out, 4096);
     buffer_append_format(&out, "%s://", current->secure ? "https" : "http");
-    upgrade_write_host(&out, current);
+    http_write_host(&out, current);
     text = mem_copy_chars((const char *)buffer_peek(&out).data, buffer_len(&out));
     buffer_clear(&out);
     return text;

@@ -3,13 +3,11 @@
 #define CLIENT_UPGRADE_H
 
 #include "client/cookies.h"
+#include "client/http_message.h"
 #include "common/buffer.h"
 #include "common/frame.h"
 #include "common/status.h"
 #include "common/url.h"
-
-/* A response head longer than this is refused. */
-#define UPGRADE_HEAD_MAX (16u * 1024u)
 
 /* Sec-WebSocket-Key: 24 characters and a NUL. */
 struct upgrade_key {
@@ -47,6 +45,7 @@ struct upgrade_response {
     struct bytes server;
     struct bytes content_type;
     struct bytes retry_after;
+    bool is_ours; /* nothing in between gave this answer, but a service with the HTTP carrier */
     struct bytes cookies[COOKIES_MAX]; /* the first Set-Cookie fields */
     size_t cookie_count;
     struct bytes body; /* what has arrived of it; after a 101: WebSocket frames */
@@ -72,8 +71,5 @@ void upgrade_summarise(const struct upgrade_response *response, char *out, size_
  * caller owns `next` and `*path` (absolute, with its query). */
 enum status upgrade_follow(const struct upgrade_response *response, const struct url *current,
                            struct url *next, char **path, struct error *error);
-
-/* "host", "host:port", "[v6]:port": the port is left out when it is the scheme's. Appended. */
-void upgrade_write_host(struct buffer *out, const struct url *url);
 
 #endif

@@ -309,6 +309,8 @@ static void set_timer(struct v1 *v1)
 
     if (v1->retry_at < at)
         at = v1->retry_at;
+    if (v1_mute_at(v1) < at)
+        at = v1_mute_at(v1);
     if (v1->linger_until < at)
         at = v1->linger_until;
     if (at == v1->timer_at && v1->timer.position != 0)

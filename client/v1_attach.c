@@ -108,6 +108,7 @@ static void attachment_free(struct attachment *attachment)
     if (attachment == NULL)
         return;
     carrier_free(attachment->carrier);
+    free(attachment->refusal);
     tunnel_decoder_clear(&attachment->decoder);
     free(attachment);
 }
@@ -140,7 +141,7 @@ static void note_loss(struct v1 *v1, const char *reason)
         return;
     v1->lost_at = now_of(v1);
     v1->lost_told = false;
-    snprintf(v1->loss, sizeof v1->loss, "%s", reason);
+    snprintf(v1->loss, sizeof v1->loss, "%.*s", (int)sizeof v1->loss - 1, reason);
 }
 
 static bool is_up(const struct v1 *v1)
@@ -213,6 +214,8 @@ static void on_up(struct v1 *v1)
     v1->left = NULL;
     v1->failures = 0;
     v1->tunnel.shared->reattached += count > 1;
+    if (!v1->current->is_http)
+        choice_on_websocket(&v1->tunnel.shared->choice);
     if (count == 1)
         log_debug(&v1->tunnel.log, "session %s is open", v1->route);
     else if (v1->lost_at == V1_NEVER)
@@ -352,6 +355,9 @@ static void on_data(void *owner, struct bytes piece, bool last)
     }
     if (status == STATUS_INVALID)
         endpoint_malformed(v1->endpoint, now_of(v1), attachment->number, &error);
+    /* What has begun is sent again, in a body of its own. */
+    if (last && attachment == v1->current && attachment->carrier->ops->framing == TUNNEL_LENGTHS)
+        tunnel_decoder_clear(&attachment->decoder);
 }
 
 static void on_heard(void *owner)
@@ -375,10 +381,11 @@ void v1_send(struct v1 *v1)
 {
     struct attachment *attachment;
     struct endpoint_output output;
+    size_t room;
 
     while ((attachment = v1->current) != NULL && !carrier_is_broken(attachment->carrier) &&
-           carrier_has_room(attachment->carrier) &&
-           endpoint_take(v1->endpoint, now_of(v1), attachment->number, TUNNEL_PAYLOAD_MAX, &output))
+           (room = carrier_room(attachment->carrier)) > 0 &&
+           endpoint_take(v1->endpoint, now_of(v1), attachment->number, room, &output))
         carrier_send(attachment->carrier, bytes_of(output.head, output.head_len), output.payload);
     /* What it may still have for us, the next one brings again. */
     if (attachment != NULL && carrier_is_broken(attachment->carrier))
@@ -398,7 +405,9 @@ static void join(struct v1 *v1, struct attachment *attachment)
         carrier_stop(v1->left->carrier);
     v1->coming = NULL;
     v1->current = attachment;
+    attachment->joined_at = now_of(v1);
     attachment->number = endpoint_attach(v1->endpoint, now_of(v1));
+    carrier_begin(attachment->carrier, v1->endpoint);
     tunnel_decoder_init(&attachment->decoder, attachment->carrier->ops->framing,
                         v1->tunnel.shared->endpoint->max_frame);
     if (!v1->up_told) {
@@ -433,12 +442,23 @@ static void on_not_agreed(struct v1 *v1, int64_t began_at)
         retry(v1, began_at, error.message, 0);
 }
 
+static const struct carrier_events events;
+
 static void on_open(void *owner, const struct connect_result *result)
 {
     struct attachment *attachment = owner;
     struct v1 *v1 = attachment->v1;
     int64_t began_at = attachment->began_at;
+    struct connect_result told;
+    struct error error;
 
+    if (result->status != STATUS_OK && v1_try_http(v1, attachment, result, &events))
+        return;
+    told = *v1_note_open(v1, attachment, result);
+    if (told.error != NULL)
+        error = *told.error; /* it may go with the attachment */
+    told.error = &error;
+    result = &told;
     if (result->status == STATUS_OK && !result->agreed && !v1->up_told &&
         v1->tunnel.shared->may_be_raw) {
         v1_become_raw(v1, attachment, result);
@@ -457,29 +477,47 @@ static void on_open(void *owner, const struct connect_result *result)
     v1_work(v1);
 }
 
+/* It took our requests for a while, or none. */
+static void on_denied(void *owner, const struct connect_result *result)
+{
+    struct attachment *attachment = owner;
+    struct v1 *v1 = attachment->v1;
+    bool was_opened = endpoint_terms(v1->endpoint)->instance != 0;
+    int64_t began_at = attachment->began_at;
+
+    if (attachment != v1->current)
+        return;
+    choice_on_http_failed(&v1->tunnel.shared->choice);
+    v1_hand_on(v1);
+    v1->current = NULL;
+    endpoint_detach(v1->endpoint, now_of(v1), attachment->number);
+    note_loss(v1, result->error->message);
+    if (!was_opened)
+        v1_refuse(v1, result->error);
+    else if (result->http_status == 401)
+        v1_give_up(v1, result->error->message);
+    else
+        retry(v1, began_at, result->error->message, 0);
+    attachment_free(attachment);
+    v1_work(v1);
+}
+
 static const struct carrier_events events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_heard = on_heard,
     .on_room = on_room,
     .on_end = on_end,
+    .on_refused = on_denied,
 };
 
 void v1_attach(struct v1 *v1)
 {
-    struct connect_request request = {
-        .offer = true,
-        .may_retract = !v1->up_told && v1->tunnel.shared->may_be_raw,
-        .session = v1->route,
-        .cookies = &v1->cookies,
-    };
-
     v1->retry_at = V1_NEVER;
     if (v1->coming != NULL)
         return;
     v1->coming = attachment_new(v1);
-    v1->coming->carrier =
-        &websocket_open(v1->tunnel.shared, &request, &events, v1->coming)->carrier;
+    v1_open_carrier(v1, v1->coming, &events);
 }
 
 bool v1_take_prewarmed(struct v1 *v1, struct tunnel_id *id, struct tunnel_key *key)
@@ -518,6 +556,10 @@ void v1_check_time(struct v1 *v1)
 
     if (endpoint_timer(v1->endpoint, now) == ENDPOINT_DEAD)
         on_dead(v1);
+    if (v1_mute_at(v1) <= now) {
+        v1_note_mute(v1);
+        lose_current(v1, "nothing comes through its WebSocket");
+    }
     if (endpoint_end(v1->endpoint) != NULL)
         return;
     if (v1->coming != NULL && v1->coming->is_open)

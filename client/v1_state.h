@@ -18,6 +18,11 @@ struct attachment {
     struct tunnel_decoder decoder;
     uint32_t number; /* the endpoint's; 0: it is not used yet */
     bool is_open;
+    bool is_http;      /* not a WebSocket */
+    int64_t joined_at; /* when it was open */
+    /* Why it is no WebSocket; NULL: that was clear from the start. */
+    struct connect_result *refusal;
+    struct error refusal_error;
     int64_t began_at; /* loop_elapsed() */
 };
 
@@ -43,6 +48,7 @@ struct v1 {
     int64_t lost_at;   /* when an attachment that was up went; V1_NEVER: it is up */
     char loss[200];    /* why it went */
     bool lost_told;    /* that it takes a while */
+    bool suspicious;   /* WebSockets may be blocked: the next attachment asks */
 
     /* Its loss (v1_loss.c) */
     struct tunnel_txn txn;         /* the last COMMIT that the service told of */
@@ -82,6 +88,20 @@ void v1_hand_on(struct v1 *v1);
 /* Becomes raw mode on that WebSocket; the session is gone. */
 void v1_become_raw(struct v1 *v1, struct attachment *attachment,
                    const struct connect_result *result);
+
+/* Which kind of carrier an attachment gets (v1_carrier.c). */
+void v1_open_carrier(struct v1 *v1, struct attachment *attachment,
+                     const struct carrier_events *events);
+/* Its WebSocket could not be opened. True: it gets another carrier, to be waited for. */
+bool v1_try_http(struct v1 *v1, struct attachment *attachment, const struct connect_result *result,
+                 const struct carrier_events *events);
+/* It is open, or not. Gives what is to be told of it. */
+const struct connect_result *v1_note_open(struct v1 *v1, struct attachment *attachment,
+                                          const struct connect_result *result);
+/* When a WebSocket that answers nothing is given up; V1_NEVER: there is none. */
+int64_t v1_mute_at(const struct v1 *v1);
+void v1_note_mute(struct v1 *v1);
+
 /* Starts an attempt, unless one is under way. */
 void v1_attach(struct v1 *v1);
 /* The first one, on a prewarmed connection if there is one, whose id and key are then to be the

@@ -54,27 +54,8 @@ static void wait_for_more(struct websocket *websocket)
         end_lost(websocket, "the system refuses to watch its socket");
 }
 
-static void on_sweep(struct loop_task *task)
-{
-    websocket_sweep(task->owner);
-}
-
-void websocket_sweep(struct tunnel_shared *shared)
-{
-    struct websocket *websocket;
-
-    loop_task_cancel(shared->loop, &shared->sweep);
-    while ((websocket = shared->closed) != NULL) {
-        shared->closed = websocket->next_closed;
-        free(websocket);
-    }
-}
-
-/* An event may free the WebSocket that it is about, so the memory goes when no call uses it. */
 void websocket_free(struct websocket *websocket)
 {
-    struct tunnel_shared *shared;
-
     if (websocket == NULL)
         return;
     if (websocket->connecting != NULL)
@@ -83,12 +64,7 @@ void websocket_free(struct websocket *websocket)
     websocket_stop(websocket);
     transport_close(&websocket->transport, loop_of(websocket));
     buffer_clear(&websocket->out);
-    shared = websocket->shared;
-    websocket->next_closed = shared->closed;
-    shared->closed = websocket;
-    shared->sweep.run = on_sweep;
-    shared->sweep.owner = shared;
-    loop_defer(shared->loop, &shared->sweep);
+    carrier_bury(websocket->shared, &websocket->carrier);
 }
 
 void websocket_hand_over(struct websocket *websocket, const struct carrier_events *events,
@@ -348,9 +324,9 @@ void websocket_receive(struct websocket *websocket, bool on)
 /* ---- as a carrier ------------------------------------------------------------------------------
  */
 
-static bool has_room(const struct carrier *carrier)
+static size_t room_of(const struct carrier *carrier)
 {
-    return buffer_len(&((const struct websocket *)carrier)->out) == 0;
+    return buffer_len(&((const struct websocket *)carrier)->out) == 0 ? TUNNEL_PAYLOAD_MAX : 0;
 }
 
 static bool is_broken(const struct carrier *carrier)
@@ -385,7 +361,7 @@ static void close_carrier(struct carrier *carrier)
 
 static const struct carrier_ops carrier_ops = {
     .framing = TUNNEL_MESSAGES,
-    .has_room = has_room,
+    .room = room_of,
     .is_broken = is_broken,
     .send = send_frame,
     .stop = stop_carrier,

@@ -18,11 +18,10 @@ struct websocket {
     struct tunnel_shared *shared;
     struct connecting *connecting; /* NULL once it is open or over */
     struct transport transport;
-    struct frame_decoder decoder;  /* private */
-    struct buffer out;             /* what the system has not taken yet */
-    struct loop_task read_again;   /* private: bytes that no readiness will announce */
-    int64_t heard_at;              /* loop_now() */
-    struct websocket *next_closed; /* private */
+    struct frame_decoder decoder; /* private */
+    struct buffer out;            /* what the system has not taken yet */
+    struct loop_task read_again;  /* private: bytes that no readiness will announce */
+    int64_t heard_at;             /* loop_now() */
     bool open;
     bool receiving;
     bool close_sent;
@@ -47,8 +46,6 @@ void websocket_hand_over(struct websocket *websocket, const struct carrier_event
 void websocket_stop(struct websocket *websocket);
 /* Closes the connection; no event follows. NULL-safe. */
 void websocket_free(struct websocket *websocket);
-/* Gives the memory of those back; only needed when the loop does not run any more. */
-void websocket_sweep(struct tunnel_shared *shared);
 
 /* Room in front of the shared buffer, for that and a frame's header. */
 #define WEBSOCKET_HEAD_MAX 2048

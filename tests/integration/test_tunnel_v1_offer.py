@@ -40,7 +40,8 @@ def reset(reason, outcome=4):
 
 class AutoTest(ConnectTest):
     def serve(self, behave, *flags, **variables):
-        return super().serve(behave, *(flags or ("--protocol", "auto")), **variables)
+        # What would be asked for instead of a WebSocket is tested in test_tunnel_http.py.
+        return super().serve(behave, *(flags or ("--protocol", "auto")), "--transport", "websocket", **variables)
 
 
 class Offers(AutoTest):

@@ -116,7 +116,7 @@ static void fill(char *text, size_t len, const char *begin)
 
 START_TEST(a_head_must_end_in_time)
 {
-    size_t len = UPGRADE_HEAD_MAX;
+    size_t len = HTTP_HEAD_MAX;
     char *text = malloc(len);
 
     fill(text, len, "HTTP/1.1 200 OK\r\nA: ");
