@@ -65,7 +65,7 @@ class Load:
                     while not self.over.is_set():
                         session.query("INSERT INTO noise DEFAULT VALUES")
                         self.over.wait(0.01)
-            except (OSError, wire.Closed, AssertionError):
+            except (OSError, wire.Closed, wire.ServerError, AssertionError):
                 self.over.wait(0.2)  # Postgres is recovering
 
 

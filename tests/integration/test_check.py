@@ -11,7 +11,7 @@ import time
 from tests.support.cluster import Cluster
 from tests.support.process import free_port
 from tests.support.programs import Program, ProgramTest, Relay, Server, UnreadyServer, path_of, run
-from tests.support.service import DatedAuthority, Proxy, Service, SocksProxy, echo, server_context
+from tests.support.service import DatedAuthority, Proxy, Service, SocksProxy, echo, pump, server_context
 
 UNREACHABLE, NOT_AUTHORISED, USAGE = 69, 77, 2
 
@@ -25,18 +25,8 @@ class Pump(Service):
         self.idle = idle
 
     def handle(self, connection):
-        import select
-
         with socket.create_connection(("127.0.0.1", self.onward)) as onward:
-            while True:
-                ready = select.select([connection, onward], [], [], self.idle)[0]
-                if not ready:
-                    return
-                for source in ready:
-                    data = source.recv(65536)
-                    if not data:
-                        return
-                    (onward if source is connection else connection).sendall(data)
+            pump(connection, onward, self.idle)
 
 
 class CheckTest(ProgramTest):

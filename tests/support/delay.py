@@ -14,6 +14,8 @@ import socket
 import threading
 import time
 
+from tests.support.service import shut
+
 CHUNK = 65536
 
 
@@ -66,11 +68,7 @@ class _Link:
 
     def close(self):
         for end in (self.near, self.far):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            end.close()
+            shut(end)
 
 
 class Delay:

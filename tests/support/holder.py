@@ -16,6 +16,7 @@ import struct
 import threading
 
 from tests.support import wire
+from tests.support.service import shut
 
 COMMIT, ANSWER = "commit", "answer"
 
@@ -135,7 +136,7 @@ class _Link:
                 sending += message
             _write(self.far, sending)
         # Postgres does what it was sent before it notices.
-        _shut(self.far)
+        _finish(self.far)
 
     def downward(self):
         data = b""
@@ -160,15 +161,11 @@ class _Link:
             _write(self.near, sending)
             for kind in told:
                 self.holder.note(self, kind)
-        _shut(self.near)
+        _finish(self.near)
 
     def close(self):
         for end in (self.near, self.far):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            end.close()
+            shut(end)
 
 
 def _size(data, started):
@@ -191,7 +188,7 @@ def _write(end, data):
         pass
 
 
-def _shut(end):
+def _finish(end):
     try:
         end.shutdown(socket.SHUT_WR)
     except OSError:

@@ -56,7 +56,7 @@ class Listener:
         self.socket.close()
         with self._lock:
             for connection in self._open:
-                _shut(connection)
+                shut(connection)
         if kind is None and self.failures:
             raise self.failures[0]
 
@@ -88,7 +88,7 @@ class Listener:
         except BaseException as failure:  # pylint: disable=broad-except
             self.failures.append(failure)
         finally:
-            _shut(connection)
+            shut(connection)
 
 
 class Service(Listener):
@@ -297,7 +297,7 @@ class Proxy(Listener):
         with socket.create_connection(self.dial.get(host, (host.strip("[]"), int(port)))) as onward:
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             onward.sendall(rest)
-            _pump(connection, onward)
+            pump(connection, onward)
 
     def _authorized(self, headers):
         if self.login is None:
@@ -328,7 +328,7 @@ class SocksProxy(Listener):
         self.asked.append((host, port))
         with socket.create_connection((host, port)) as onward:
             connection.sendall(b"\x05\x00\x00\x01\0\0\0\0\0\0")
-            _pump(connection, onward)
+            pump(connection, onward)
 
 
 def server_context(certificate, key, client_authority=None):
@@ -362,7 +362,7 @@ class DatedAuthority(Authority):
         return certificate, key
 
 
-def _shut(connection):
+def shut(connection):
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
@@ -390,11 +390,11 @@ def _read_head(connection, data):
     return head, rest
 
 
-def _pump(one, other):
-    """Both ways, until either ends."""
+def pump(one, other, idle=30):
+    """Both ways, until either ends, or neither has said anything for `idle` seconds."""
     while True:
         # What TLS has decrypted already shows in no select().
-        ready = [one] if isinstance(one, ssl.SSLSocket) and one.pending() else select.select([one, other], [], [], 30)[0]
+        ready = [one] if isinstance(one, ssl.SSLSocket) and one.pending() else select.select([one, other], [], [], idle)[0]
         if not ready:
             return
         for source in ready:
