@@ -59,8 +59,8 @@ zsh                      command zsh
 fish                     command fish
 '
 packages_of_balancers='
-nginx-light              command nginx
-haproxy                  command haproxy
+nginx-light              file    /usr/sbin/nginx
+haproxy                  file    /usr/sbin/haproxy
 caddy                    command caddy
 '
 packages_of_drivers='
@@ -72,10 +72,8 @@ python3-psycopg          python  psycopg
 ruby-activerecord        ruby    active_record
 ruby-pg                  ruby    pg
 '
-
+# Beside the balancers.
 packages_of_middleboxes='
-nginx                    file    /usr/sbin/nginx
-haproxy                  file    /usr/sbin/haproxy
 squid                    file    /usr/sbin/squid
 tinyproxy                file    /usr/bin/tinyproxy
 '
@@ -137,7 +135,7 @@ as_root()
 }
 
 # Services of the packages are not started (policy-rc.d, Debian Policy 9.3.3.1): nobody asked for a
-# load balancer on port 80.
+# load balancer on port 80, and whoever uses these lists starts their own.
 apt_install()
 {
     local policy=/usr/sbin/policy-rc.d status=0
@@ -147,7 +145,7 @@ apt_install()
     fi
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"
     apt_get_install "$@" || status=$?
-    as_root rm -f "$policy"
+    as_root rm --force "$policy"
     return "$status"
 }
 
@@ -161,6 +159,10 @@ apt_get_install()
 # to serve.
 install_packages()
 {
+    local install=apt_install
+    if [[ " $* " == *" postgresql "* ]]; then
+        install=install_without_cluster
+    fi
     if ! command -v apt-get >/dev/null; then
         echo "there is no apt-get here (this is for Debian 12, Ubuntu 24.04 and newer);" \
             "install by your own means: $*" >&2
@@ -169,27 +171,9 @@ install_packages()
     if ! apt-cache show "$@" >/dev/null 2>&1; then
         as_root apt-get update --quiet=2
     fi
-    install_quietly "$@" || {
-        as_root apt-get update --quiet=2 && install_quietly "$@"
+    "$install" "$@" || {
+        as_root apt-get update --quiet=2 && "$install" "$@"
     }
-}
-
-# Debian starts the daemons that it installs; whoever uses these lists starts their own. A policy
-# says no while apt runs.
-install_quietly()
-{
-    local policy=/usr/sbin/policy-rc.d install=apt_install status=0
-    if [[ " $* " == *" postgresql "* ]]; then
-        install=install_without_cluster
-    fi
-    if [[ -e $policy ]]; then
-        "$install" "$@"
-        return
-    fi
-    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"
-    "$install" "$@" || status=$?
-    as_root rm --force "$policy"
-    return "$status"
 }
 
 # Debian's package postgresql creates and starts a server for the whole machine. Nobody asked for

@@ -13,6 +13,7 @@ import urllib.request
 from tests.support import wire
 from tests.support.cluster import Cluster
 from tests.support.cutter import RESET, Cutter
+from tests.support.middlebox import SEARCH
 from tests.support.process import free_port, wait_until
 from tests.support.programs import Client, Program, ProgramTest, Server
 
@@ -79,19 +80,19 @@ class Nginx(Balancer):
                           f"events {{}}\nhttp {{\n  access_log off;\n  include {site};\n" + "".join(
                               f"  {kind}_temp_path {self.directory}/{kind};\n"
                               for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")) + "}\n")
-        return [shutil.which("nginx"), "-c", main]
+        return [shutil.which("nginx", path=SEARCH), "-c", main]
 
 
 class Haproxy(Balancer):
     def adapt(self, text):
-        return [shutil.which("haproxy"), "-db", "-f",
+        return [shutil.which("haproxy", path=SEARCH), "-db", "-f",
                 self.write("haproxy.cfg", self.replace(text, r"^    bind :80$", f"    bind 127.0.0.1:{self.port}"))]
 
 
 class Caddy(Balancer):
     def adapt(self, text):
         text = self.replace(text, r"^:80 ", f"http://127.0.0.1:{self.port} ")
-        return [shutil.which("caddy"), "run", "--adapter", "caddyfile", "--config",
+        return [shutil.which("caddy", path=SEARCH), "run", "--adapter", "caddyfile", "--config",
                 self.write("Caddyfile", "{\n\tadmin off\n}\n" + text)]
 
 
@@ -124,7 +125,7 @@ class Balancers(ProgramTest):
         return [m.row()[0].decode() for m in messages if m.type == "D"][0]
 
     def behind(self, kind, file, program):
-        if shutil.which(program) is None:
+        if shutil.which(program, path=SEARCH) is None:
             raise unittest.SkipTest(f"no {program} here")
         balancer = self.start(kind(file, [server.http_port for server in self.servers]))
         cutter = self.enterContext(Cutter(balancer.port))
