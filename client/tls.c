@@ -155,6 +155,9 @@ static void trust_system(struct tls *tls)
 static bool use_certificate(SSL_CTX *context, const char *certificate, const char *key,
                             struct error *error)
 {
+    bool encrypted = false;
+    bool used;
+
     if (certificate == NULL)
         return true;
     if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1) {
@@ -164,7 +167,18 @@ static bool use_certificate(SSL_CTX *context, const char *certificate, const cha
     }
     if (key == NULL)
         key = certificate;
-    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
+    SSL_CTX_set_default_passwd_cb_userdata(context, &encrypted);
+    used = SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1;
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    if (encrypted) {
+        error_set(
+            error, STATUS_USAGE, "22023",
+            "the private key \"%s\" is encrypted, and nobody can be asked for its passphrase; "
+            "give it decrypted, in a file that only you may read (openssl pkey)",
+            key);
+        return false;
+    }
+    if (!used) {
         error_set(error, STATUS_USAGE, "22023", "cannot use the private key \"%s\": %s", key,
                   library_reason());
         return false;
@@ -172,13 +186,14 @@ static bool use_certificate(SSL_CTX *context, const char *certificate, const cha
     return true;
 }
 
-/* Without it OpenSSL would ask on the terminal, and block. */
+/* Without it OpenSSL would ask on the terminal, and block. Notes that it would have. */
 static int no_passphrase(char *buffer, int size, int writing, void *data)
 {
     (void)buffer;
     (void)size;
     (void)writing;
-    (void)data;
+    if (data != NULL)
+        *(bool *)data = true;
     return -1;
 }
 
