@@ -61,21 +61,19 @@ static const char *source_of(const char *name)
 static void tell_settings(struct check *check)
 {
     const struct client_settings *settings = check->settings;
+    const struct credentials *credentials = &check->service.credentials;
     char *service = url_display(&settings->service);
     char *detail = mem_format("%s (%s)", service, source_of("service"));
 
     check_pass(check, "service", -1, detail);
     free(detail);
     free(service);
-    if (settings->token != NULL)
-        detail = mem_format("a token of %zu characters (%s)", strlen(settings->token),
-                            source_of("token-file"));
-    else if (settings->service.user != NULL)
-        detail = mem_format("user \"%s\" of the service's URL", settings->service.user);
-    else
-        detail = mem_copy_string("none");
-    check_note(check, "credential", detail, "");
-    free(detail);
+    check_note(check, "credential", credentials->origin != NULL ? credentials->origin : "none", "");
+    if (credentials->names != NULL) {
+        detail = mem_format("%s (%s)", credentials->names, source_of("header-file"));
+        check_note(check, "headers", detail, "");
+        free(detail);
+    }
     if (settings->ca_file != NULL) {
         detail = mem_format("the system's authorities, and %s", settings->ca_file);
         check_note(check, "trust", detail, "");
@@ -173,9 +171,11 @@ static int exit_code(const struct check *check)
 static void run_hops(struct check *check)
 {
     struct error error;
+    bool started =
+        service_start(&check->service, check->loop, check->settings, &check->observer, &error);
 
     tell_settings(check);
-    if (!service_start(&check->service, check->loop, check->settings, &check->observer, &error)) {
+    if (!started) {
         check_fail(check, "settings", -1, &error, STATUS_USAGE);
         return;
     }

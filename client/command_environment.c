@@ -10,8 +10,9 @@
 #include "common/url.h"
 
 /* Ours to know only. */
-static const char *const secrets[] = {"ELECTRIC_TUNNEL_TOKEN", "ELECTRIC_TUNNEL_TOKEN_FILE",
-                                      "DATABASE_URL_FILE", NULL};
+static const char *const secrets[] = {"ELECTRIC_TUNNEL_TOKEN",   "ELECTRIC_TUNNEL_TOKEN_FILE",
+                                      "ELECTRIC_TUNNEL_HEADERS", "ELECTRIC_TUNNEL_HEADERS_FILE",
+                                      "DATABASE_URL_FILE",       NULL};
 /* URLs that may hold credentials for the service. */
 static const char *const services[] = {"ELECTRIC_SERVICE", "ELECTRIC_URL", NULL};
 /* Libpq would connect to another place, or refuse to do so without encryption (Postgres

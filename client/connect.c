@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
 
 #include "client/dial.h"
 #include "client/tls.h"
@@ -39,8 +38,7 @@ struct connector {
     struct dialer *dialer;
     struct tls *tls; /* made when first needed: reading the system's authorities takes a while */
     struct target target;
-    struct target moved; /* where redirects have led; zero when they have not */
-    char *authorization;
+    struct target moved;     /* where redirects have led; zero when they have not */
     int64_t retracted_until; /* the service does not take the offer */
     bool agreed_once;        /* it has taken it in this run */
     bool redirect_told;
@@ -94,35 +92,6 @@ static void target_set(struct target *target, const struct url *url, char *path)
     target->display = url_display(url);
 }
 
-static char *base64(const char *text)
-{
-    size_t len = strlen(text);
-    char *out = mem_new(len * 4 / 3 + 5);
-
-    EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)text, (int)len);
-    return out;
-}
-
-/* The value of the Authorization header, or NULL. */
-static char *make_authorization(const struct connect_settings *settings)
-{
-    const struct url *url = settings->service;
-    char *pair;
-    char *encoded;
-    char *value;
-
-    if (settings->token != NULL && settings->token[0] != '\0')
-        return mem_format("Bearer %s", settings->token);
-    if (url->user == NULL)
-        return NULL;
-    pair = mem_format("%s:%s", url->user, url->password == NULL ? "" : url->password);
-    encoded = base64(pair);
-    value = mem_format("Basic %s", encoded);
-    mem_free_secret(encoded, strlen(encoded));
-    mem_free_secret(pair, strlen(pair));
-    return value;
-}
-
 static char *service_path(const struct url *url, const char *path)
 {
     size_t len = strlen(url->path);
@@ -148,9 +117,7 @@ static bool is_too_long(const struct connector *connector)
 {
     size_t len = strlen(connector->target.path) + strlen(connector->target.url.host);
 
-    if (connector->authorization != NULL)
-        len += strlen(connector->authorization);
-    return len > REQUEST_MAX;
+    return len + strlen(connector->settings.credentials) > REQUEST_MAX;
 }
 
 struct connector *connector_new(struct loop *loop, const struct connect_settings *settings,
@@ -161,10 +128,10 @@ struct connector *connector_new(struct loop *loop, const struct connect_settings
     connector->loop = loop;
     connector->settings = *settings;
     connector->keys = keys;
-    connector->authorization = make_authorization(settings);
     target_set(&connector->target, settings->service, service_path(settings->service, TUNNEL_PATH));
     if (is_too_long(connector)) {
-        error_set(error, STATUS_USAGE, "22023", "the token or the service's URL is too long");
+        error_set(error, STATUS_USAGE, "22023",
+                  "the token, the headers or the service's URL are too long");
         goto fail;
     }
     if (settings->service->secure && !prepare_tls(connector, error))
@@ -189,8 +156,6 @@ void connector_free(struct connector *connector)
     tls_free(connector->tls);
     target_clear(&connector->target);
     target_clear(&connector->moved);
-    if (connector->authorization != NULL)
-        mem_free_secret(connector->authorization, strlen(connector->authorization));
     free(connector);
 }
 
@@ -205,7 +170,7 @@ struct connect_origin connector_origin(const struct connector *connector)
 
     return (struct connect_origin){.url = &origin->url,
                                    .path = origin->path,
-                                   .authorization = connector->authorization,
+                                   .credentials = connector->settings.credentials,
                                    .display = origin->display};
 }
 
@@ -547,8 +512,8 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
             response->fault != NULL ? response->fault : "chose a subprotocol that was not offered");
         error_hint(&error, "This does not look like the service; check --service.");
     } else {
-        status = upgrade_describe(response, display, connecting->connector->authorization != NULL,
-                                  &error);
+        status = upgrade_describe(response, display,
+                                  connecting->connector->settings.credentials[0] != '\0', &error);
     }
     tell_upgrade(connecting, response, &error);
     note_moved(connecting);
@@ -653,7 +618,7 @@ static void ask(struct connecting *connecting)
         .service = &connecting->target->url,
         .path = connecting->target->path,
         .session = offered ? connecting->request.session : NULL,
-        .authorization = connecting->connector->authorization,
+        .credentials = connecting->connector->settings.credentials,
         .subprotocol = offered ? CONNECT_SUBPROTOCOL : NULL,
         .cookies = connecting->request.cookies,
     };

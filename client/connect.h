@@ -18,7 +18,7 @@ struct connecting;
 /* All borrowed for as long as the connector lives; optional ones NULL. */
 struct connect_settings {
     const struct url *service;
-    const char *token; /* sent as Bearer; goes before user and password of the URL */
+    const char *credentials; /* header lines to send, each with its end; "" for none. Secret */
     const char *ca_file;
     const char *certificate;
     const char *key;
@@ -72,9 +72,9 @@ const char *connector_display(const struct connector *connector);
 /* Where requests of other kinds go, and with what. */
 struct connect_origin {
     const struct url *url;
-    const char *path;          /* of the tunnel, absolute */
-    const char *authorization; /* or NULL */
-    const char *display;       /* for people */
+    const char *path;        /* of the tunnel, absolute */
+    const char *credentials; /* as in the settings */
+    const char *display;     /* for people */
 };
 struct connect_origin connector_origin(const struct connector *connector);
 

@@ -135,7 +135,6 @@ static void ask(struct http_carrier *http, struct direction *direction, const ch
     http_write_target(&path, origin.path, query);
     buffer_append_u8(&path, 0);
     request.path = (const char *)buffer_peek(&path).data;
-    request.authorization = origin.authorization;
     request.cookies = http->cookies;
     direction->status = 0;
     direction->waiting = true;
@@ -317,7 +316,7 @@ static void describe(const struct http_carrier *http, unsigned status, struct er
 
     *result = (struct connect_result){.error = error, .http_status = status};
     result->status =
-        upgrade_describe(&response, origin.display, origin.authorization != NULL, error);
+        upgrade_describe(&response, origin.display, origin.credentials[0] != '\0', error);
 }
 
 /* Neither what was asked for, nor for a reason that passes. */
@@ -561,7 +560,6 @@ static void probe(struct http_carrier *http)
     http->up.waiting = true;
     http_line_ask(&http->up.line, &(struct http_line_request){.method = "GET",
                                                               .path = path,
-                                                              .authorization = origin.authorization,
                                                               .cookies = http->cookies,
                                                               .patience = POST_PATIENCE});
     free(path);

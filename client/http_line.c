@@ -277,8 +277,7 @@ static char *write_head(const struct http_line *line, const struct http_line_req
     buffer_append_format(&out, "%s %s HTTP/1.1\r\nHost: ", request->method, request->path);
     http_write_host(&out, origin.url);
     buffer_append_format(&out, "\r\nUser-Agent: electric-tunnel/" ELECTRIC_VERSION "\r\n");
-    if (request->authorization != NULL)
-        buffer_append_format(&out, "Authorization: %s\r\n", request->authorization);
+    buffer_append(&out, bytes_of_string(origin.credentials));
     if (request->cookies != NULL)
         cookies_write(request->cookies, &out);
     if (strcmp(request->method, "POST") == 0)

@@ -25,8 +25,7 @@ struct http_line_events {
 
 struct http_line_request {
     const char *method;
-    const char *path; /* absolute, with its query */
-    const char *authorization;
+    const char *path;   /* absolute, with its query */
     const char *fields; /* whole lines with CRLF */
     struct bytes body;  /* sent with POST only. Borrowed until the end */
     struct cookies *cookies;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/env_file.h"
+#include "client/header_lines.h"
 #include "common/memory.h"
 
 #define FIELD(name) offsetof(struct client_settings, name)
@@ -111,6 +112,14 @@ static const struct option_spec rows[] = {
      .offset = FIELD(token),
      .check = check_token,
      .help = "token for the service, sent as Bearer authorization"},
+    {.flag = "header-file",
+     .variable = "ELECTRIC_TUNNEL_HEADERS",
+     .type = OPTION_SECRET,
+     .offset = FIELD(headers),
+     .check = header_lines_check,
+     .help =
+         "headers to send to the service, a line \"Name: value\" each, for what stands in front "
+         "of it"},
     {.flag = "env-file",
      .type = OPTION_STRING,
      .offset = FIELD(env_file),
@@ -247,6 +256,10 @@ static const struct option_note notes[] = {
      "ALL_PROXY"},
     {NULL, "http_proxy", "proxy for http and ws services; else all_proxy, ALL_PROXY"},
     {NULL, "no_proxy", "hosts to be reached without a proxy, comma-separated; else NO_PROXY"},
+    {NULL, "NETRC",
+     "where passwords are looked for when there is neither a token nor a user in the service's "
+     "URL; "
+     "else ~/.netrc"},
     {NULL, "SSL_CERT_FILE", "authorities to trust instead of the system's (PEM)"},
     {"Exit status", "2", "wrong options"},
     {NULL, "69", "the service could not be reached"},
@@ -390,6 +403,23 @@ static char *check_together(const struct option_table *table,
     return problems;
 }
 
+/* An Authorization that is given twice would have one of the two ignored. */
+static char *check_authorization(const struct client_settings *settings, char *problems)
+{
+    const char *other = settings->token != NULL          ? "a token"
+                        : settings->service.user != NULL ? "a user in the service's URL"
+                                                         : NULL;
+    char *line;
+
+    if (settings->headers == NULL || other == NULL ||
+        !header_lines_has(settings->headers, "Authorization"))
+        return problems;
+    line = mem_format("ELECTRIC_TUNNEL_HEADERS: there are Authorization and %s; keep one", other);
+    problems = join_problem(problems, line);
+    free(line);
+    return problems;
+}
+
 /* Before the environment is asked for anything. */
 static char *load_env_file(const struct option_table *table, int argc, char **argv, char *problems)
 {
@@ -430,6 +460,7 @@ enum status client_settings_read(const struct option_table *table, int argc, cha
     int positional;
     struct error error;
 
+    settings->table = table;
     options_read(table, argc, argv, settings, &positional, problems);
     if (file_problems != NULL) {
         *problems = join_problem(*problems, file_problems);
@@ -440,6 +471,8 @@ enum status client_settings_read(const struct option_table *table, int argc, cha
     if (*problems == NULL &&
         url_parse(settings->service_text, &settings->service, &error) != STATUS_OK)
         *problems = join_problem(*problems, error.message);
+    if (*problems == NULL)
+        *problems = check_authorization(settings, NULL);
     /* The arguments of a command to be run are its own. */
     hide_credentials(positional, argv);
     if (table->command == FOR_EXEC)

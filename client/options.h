@@ -18,11 +18,13 @@ enum client_output { CLIENT_OUTPUT_TEXT, CLIENT_OUTPUT_JSON };
 enum client_protocol { CLIENT_PROTOCOL_AUTO, CLIENT_PROTOCOL_V1, CLIENT_PROTOCOL_RAW };
 
 struct client_settings {
+    const struct option_table *table; /* they were read by */
     char *service_text;
     struct url service; /* from service_text */
     unsigned local_port;
     char *listen; /* NULL: both loopback addresses */
     char *token;
+    char *headers; /* secret; as client/header_lines.h */
     char *ca_file;
     char *certificate;
     char *key;

@@ -17,7 +17,6 @@ bool service_start(struct service *service, struct loop *loop,
 {
     struct connect_settings connect_settings = {
         .service = &settings->service,
-        .token = settings->token,
         .ca_file = settings->ca_file,
         .certificate = settings->certificate,
         .key = settings->key,
@@ -25,6 +24,8 @@ bool service_start(struct service *service, struct loop *loop,
         .observer = observer,
     };
 
+    credentials_find(&service->credentials, settings);
+    connect_settings.credentials = service->credentials.fields;
     frame_keys_init(&service->keys);
     /* Copies to and from page boundaries are half as fast again. The page in front is for a
      * frame's header. */
@@ -61,5 +62,6 @@ void service_stop(struct service *service)
     prewarm_free(service->shared.prewarm);
     carrier_sweep(&service->shared);
     connector_free(service->connector);
+    credentials_clear(&service->credentials);
     free(service->memory);
 }

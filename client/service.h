@@ -2,6 +2,7 @@
 #ifndef CLIENT_SERVICE_H
 #define CLIENT_SERVICE_H
 
+#include "client/credentials.h"
 #include "client/hop.h"
 #include "client/options.h"
 #include "client/tunnel.h"
@@ -9,6 +10,7 @@
 /* Must not move. To be read. */
 struct service {
     struct frame_keys keys;
+    struct credentials credentials;
     struct connector *connector;
     uint8_t *memory; /* of `shared` */
     struct budget budget;

@@ -49,8 +49,8 @@ static void write_head(struct buffer *out, const struct upgrade_target *target,
                          connection);
     if (target->cookies != NULL)
         cookies_write(target->cookies, out);
-    if (target->authorization != NULL)
-        buffer_append_format(out, "Authorization: %s\r\n", target->authorization);
+    if (target->credentials != NULL)
+        buffer_append(out, bytes_of_string(target->credentials));
 }
 
 void upgrade_write_request(struct buffer *out, const struct upgrade_target *target,
@@ -371,7 +371,9 @@ static enum status check_redirect(const struct url *current, const struct url *n
         return STATUS_OK;
     error_set(error, STATUS_DENIED, "08004",
               "the service redirects to %s, which is not followed: %.120s", reason, location);
-    error_hint(error, "If that is right, give the new address with --service.");
+    error_hint(error,
+               "If that is right, give the new address with --service. If it is where people "
+               "log in, give what lets programs in with --header-file.");
     return STATUS_DENIED;
 }
 

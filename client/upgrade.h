@@ -21,10 +21,10 @@ void upgrade_key_make(struct upgrade_key *key, struct frame_keys *keys);
  */
 struct upgrade_target {
     const struct url *service;
-    const char *path;          /* with its query, absolute */
-    const char *session;       /* value of a parameter added to the query, for balancers */
-    const char *authorization; /* value of the header */
-    const char *subprotocol;   /* offered */
+    const char *path;        /* with its query, absolute */
+    const char *session;     /* value of a parameter added to the query, for balancers */
+    const char *credentials; /* header lines, each with its end */
+    const char *subprotocol; /* offered */
     const struct cookies *cookies;
 };
 

@@ -138,8 +138,10 @@ START_TEST(the_request_holds_what_it_must)
     static const char end[] = "Authorization: Bearer t\r\nSec-WebSocket-Protocol: v1\r\n"
                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     struct url url;
-    struct upgrade_target target = {
-        .service = &url, .path = "/a/proxy?b", .authorization = "Bearer t", .subprotocol = "v1"};
+    struct upgrade_target target = {.service = &url,
+                                    .path = "/a/proxy?b",
+                                    .credentials = "Authorization: Bearer t\r\n",
+                                    .subprotocol = "v1"};
     struct buffer out;
     struct bytes text;
 
