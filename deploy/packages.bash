@@ -74,8 +74,10 @@ ruby-pg                  ruby    pg
 '
 # Beside the balancers.
 packages_of_middleboxes='
-squid                    file    /usr/sbin/squid
+squid-openssl            file    /usr/sbin/squid
 tinyproxy                file    /usr/bin/tinyproxy
+openssh-server           file    /usr/sbin/sshd
+openssh-client           command ssh
 '
 
 # Where initdb and postgres live: $PG_BINDIR, else the newest that is installed; fails when none is.

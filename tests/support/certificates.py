@@ -16,6 +16,11 @@ class Authority:
                  "-subj", "/CN=test authority", "-addext", "basicConstraints=critical,CA:TRUE",
                  "-keyout", self._key, "-out", self.certificate)
 
+    def pem(self):
+        """Its certificate and its key, for what issues certificates itself."""
+        pieces = [open(path, encoding="ascii").read() for path in (self.certificate, self._key)]  # pylint: disable=consider-using-with
+        return "".join(pieces)
+
     def issue(self, name, alternative_names):
         """Paths of a certificate and its key; `alternative_names` like "DNS:localhost"."""
         key, request, certificate = (os.path.join(self.directory, name + suffix) for suffix in (".key", ".csr", ".crt"))

@@ -181,20 +181,39 @@ class Proxy(Middlebox):
 
 
 class Squid(Proxy):
+    """`scheme`: how it wants the password, Basic or Digest."""
+
     command = "squid"
     arguments = ("-N", "-f", "{file}")
-    helper = "/usr/lib/squid/basic_ncsa_auth"
 
-    def __init__(self, idle="5 seconds"):
+    def __init__(self, idle="5 seconds", scheme="Basic"):
         super().__init__()
-        self.idle = idle
+        self.idle, self.scheme = idle, scheme
+
+    def helper(self, name):
+        """Squid's own programs lie where it does."""
+        return os.path.join(os.path.dirname(os.path.dirname(self.argv[0])), "lib", "squid", name)
+
+    def port_options(self):
+        return ""
+
+    def authentication(self):
+        user, password = self.login.split(":")
+        if self.scheme == "Digest":
+            passwords = self.write("passwords", f"{user}:{password}\n")
+            return f"""
+auth_param digest program {self.helper("digest_file_auth")} {passwords}
+auth_param digest realm squid
+auth_param digest children 1"""
+        done = subprocess.run(["openssl", "passwd", "-apr1", password], capture_output=True, text=True, check=True)
+        passwords = self.write("passwords", f"{user}:{done.stdout}")
+        return f"""
+auth_param basic program {self.helper("basic_ncsa_auth")} {passwords}
+auth_param basic children 1"""
 
     def configuration(self):
-        user, password = self.login.split(":")
-        digest = subprocess.run(["openssl", "passwd", "-apr1", password], capture_output=True, text=True, check=True)
-        passwords = self.write("passwords", f"{user}:{digest.stdout}")
         return f"""
-http_port 127.0.0.1:{self.port}
+http_port 127.0.0.1:{self.port}{self.port_options()}
 visible_hostname localhost
 pid_filename {self.path("pid")}
 cache_log {self.path("log")}
@@ -205,8 +224,7 @@ max_filedescriptors 1024
 pinger_enable off
 shutdown_lifetime 0 seconds
 read_timeout {self.idle}
-auth_param basic program {self.helper} {passwords}
-auth_param basic children 1
+{self.authentication()}
 acl known proxy_auth REQUIRED
 http_access allow known
 http_access deny all

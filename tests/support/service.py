@@ -38,7 +38,8 @@ class Listener:
     """A thread that accepts, and one more for each connection."""
 
     def __init__(self, tls=None, host="127.0.0.1"):
-        self.socket = socket.create_server((host, 0))
+        self.socket = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.host = f"[{host}]" if ":" in host else host
         self.port = self.socket.getsockname()[1]
         self.connections = 0
         self.failures = []
@@ -106,7 +107,7 @@ class Service(Listener):
 
     @property
     def url(self):
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
 
 
 class Peer:
@@ -297,7 +298,11 @@ class Proxy(Listener):
         with socket.create_connection(self.dial.get(host, (host.strip("[]"), int(port)))) as onward:
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             onward.sendall(rest)
-            pump(connection, onward)
+            self.carry(connection, onward, host.strip("[]"))
+
+    def carry(self, connection, onward, host):
+        """What goes both ways once `host` is reached."""
+        pump(connection, onward)
 
     def _authorized(self, headers):
         if self.login is None:
@@ -394,7 +399,8 @@ def pump(one, other, idle=30):
     """Both ways, until either ends, or neither has said anything for `idle` seconds."""
     while True:
         # What TLS has decrypted already shows in no select().
-        ready = [one] if isinstance(one, ssl.SSLSocket) and one.pending() else select.select([one, other], [], [], idle)[0]
+        ready = [end for end in (one, other) if isinstance(end, ssl.SSLSocket) and end.pending()]
+        ready = ready or select.select([one, other], [], [], idle)[0]
         if not ready:
             return
         for source in ready:
