@@ -4,8 +4,9 @@
 
 A cutter between client and server resets, half-closes, truncates, swallows, stalls and delays at byte
 offsets that follow from the seed, while each load runs over each way that there is: WebSocket, WebSocket
-inside TLS, HTTP requests, and these by turns. Nothing may be lost or doubled, and no Postgres client may see an error. Prints what was done;
-the long form (--cuts, or ELECTRIC_LONG=1) also checks that the cuts came when they hurt most.
+inside TLS (haproxy's, or the server's own), HTTP requests, and these by turns. Nothing may be lost or
+doubled, and no Postgres client may see an error. Prints what was done; the long form (--cuts, or
+ELECTRIC_LONG=1) also checks that the cuts came when they hurt most.
 """
 
 import argparse
@@ -33,15 +34,17 @@ total = collections.Counter()
 
 
 class Cuts(SessionTest):
-    def go(self, transport, names=tuple(LOADS), started=None, **connecting):
+    def go(self, transport, names=tuple(LOADS), started=None, settings=None, **connecting):
         """Runs the loads until each has had its share of the cuts: once in the short form."""
+        encrypted = bool(connecting)
         flags = ("--transport", transport) if has_http_carrier() else ()
         print(f"\nseed {SEED}")
         # A MOVE inside of TLS cannot be told from other bytes where connections are held back.
-        self.start(*flags, seed=SEED, inside=0.2, hole=0.3, overlap="encrypted" not in connecting,
-                   server=self.serve(TUNNEL_MAX_AGE="2s", AUTH_TIMEOUT="120s", API_TOKEN="api"), **connecting)
+        self.start(*flags, seed=SEED, inside=0.2, hole=0.3, overlap=not encrypted,
+                   server=self.serve(TUNNEL_MAX_AGE="2s", AUTH_TIMEOUT="120s", API_TOKEN="api", **(settings or {})),
+                   **connecting)
         # Five connections in a row that do not get as far as the upgrade are an error, and rightly so.
-        self.handshake, self.cutter.early = (15_000, 0.02) if connecting.get("encrypted") else (0, 0.1)
+        self.handshake, self.cutter.early = (15_000, 0.02) if encrypted else (0, 0.1)
         if started is not None:
             started()
         for name in LOADS if CUTS else names:
@@ -55,7 +58,8 @@ class Cuts(SessionTest):
         total.update(counts)
         self.assertGreater(counts["bytes sent again by the client"], 0)
         self.assertGreater(counts["bytes sent again by the server"], 0)
-        self.assertGreater(counts[cutter.UNACKNOWLEDGED], 0)
+        if not self.cutter.blind:
+            self.assertGreater(counts[cutter.UNACKNOWLEDGED], 0)
 
     def run_load(self, name, quota):
         began, before, counts = time.monotonic(), self.cutter.cuts, self.cutter.counts.copy()
@@ -88,6 +92,12 @@ class Cuts(SessionTest):
 
     def test_websocket_in_tls(self):
         self.go("websocket", encrypted=True, names=("copy", "pgbench"))
+
+    def test_websocket_in_tls_of_the_server(self):
+        """Nobody can watch what is cut: only what comes of it counts."""
+        authority, (certificate, key) = self.certify()
+        self.go("websocket", trusted=authority, names=("copy", "pgbench"),
+                settings={"HTTP_TLS_CERT": certificate, "HTTP_TLS_KEY": key})
 
     @needs_http_carrier
     def test_http(self):

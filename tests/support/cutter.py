@@ -62,13 +62,13 @@ class Cutter:
     `age`, seconds after which each connection is ended, as many an edge does; `times`: so many connections
     are harmed by plan, and no more; `overlap`: attachments that the server wants left are held back until
     they are; `blocked`: no connection gets through; `refuses` UPGRADES or REQUESTS (of the HTTP carrier),
-    as a proxy does."""
+    as a proxy does; `blind`: what passes is encrypted, and nobody decrypts it where it could be watched."""
 
     def __init__(self, target=None, seed=1, mean=None, harms=HARMS, spare=0, early=0.1, inside=0.0, hole=1.0,
-                 times=None, overlap=False, age=None):
+                 times=None, overlap=False, age=None, blind=False):
         self.target, self.mean, self.harms, self.spare = target, mean, harms, spare
         self.early, self.inside, self.hole, self.overlap, self.blocked = early, inside, hole, overlap, False
-        self.age, self.times, self.refuses = age, times, None
+        self.age, self.times, self.refuses, self.blind = age, times, None, blind
         self.inner_target = None
         self.counts = collections.Counter()
         self.seed = seed
@@ -254,7 +254,7 @@ class Link:  # pylint: disable=too-many-instance-attributes
             if cutter.times == 0:
                 return
             cutter.times -= 1
-        if dice.random() < cutter.inside:
+        if dice.random() < cutter.inside and not cutter.blind:
             self.inside = dice.choice([harm for harm in cutter.harms if harm in ENDING])
             return
         self._plan_offset(EARLY if dice.random() < cutter.early else 2 * cutter.mean)
@@ -323,7 +323,8 @@ class Link:  # pylint: disable=too-many-instance-attributes
         if not data:
             way.ended = True
         elif not self.swallow_until and not self.ends_at:
-            self.tap.feed(direction, data)
+            if not self.cutter.blind:
+                self.tap.feed(direction, data)
             if direction == UP and self.tap.asked is not None and self.tap.asked == self.cutter.refuses:
                 self._refuse()
                 return
@@ -435,7 +436,7 @@ class Link:  # pylint: disable=too-many-instance-attributes
     def _count(self, harm):
         counts, seen = self.cutter.counts, self.inner or self
         counts[harm] += 1
-        if harm not in (*ENDING, OVERLAP):
+        if harm not in (*ENDING, OVERLAP) or self.cutter.blind:
             return
         passed = [way.passed for way in seen.ways]
         counts[IN_EXCHANGE] += seen.tap.inside_exchange(*passed)

@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import ssl
 import tempfile
 import unittest
 
@@ -32,11 +33,17 @@ class SessionTest(ProgramTest):
         settings = {"CAPTURE": "false", "DRAIN_TIMEOUT": "1s", **variables}
         return self.enterContext(Server(self.cluster.url(), **settings))
 
-    def start(self, *flags, server=None, seed=1, encrypted=False, **cutting):
-        """The first connection is spared, so that the client knows what the service speaks."""
+    def start(self, *flags, server=None, seed=1, encrypted=False, trusted=None, **cutting):
+        """The first connection is spared, so that the client knows what the service speaks. `encrypted`: haproxy
+        does TLS behind the cutter. `trusted`: the authority of a server that does it itself."""
         self.server = server or self.serve()
-        self.cutter = self.enterContext(Cutter(self.server.http_port, seed, spare=1, **cutting))
-        service, trust = self.encrypt() if encrypted else (self.cutter.url, ())
+        self.cutter = self.enterContext(Cutter(self.server.http_port, seed, spare=1, blind=bool(trusted), **cutting))
+        self.tls = ssl.create_default_context(cafile=trusted) if trusted else None
+        service, trust = self.cutter.url, ()
+        if encrypted:
+            service, trust = self.encrypt()
+        elif trusted:
+            service, trust = self.cutter.url.replace("http:", "https:"), ("--cacert", trusted)
         self.client = self.enterContext(
             Client(service, "--connect-timeout", "60s", "--log-level", "debug", *trust, *flags))
         self.url = self.client.url(self.server.password)
@@ -44,11 +51,15 @@ class SessionTest(ProgramTest):
 
     def encrypt(self):
         """Puts haproxy, which does TLS, between the cutter and the server; the new URL, and flags to trust it."""
-        authority = Authority(os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "tls"))
-        certificate = authority.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"])
+        authority, certificate = self.certify()
         box = self.enterContext(Haproxy(self.cutter.inner_port, certificate=certificate, proxy_line=True))
         self.cutter.target, self.cutter.inner_target = box.port, self.server.http_port
-        return self.cutter.url.replace("http:", "https:"), ("--cacert", authority.certificate)
+        return self.cutter.url.replace("http:", "https:"), ("--cacert", authority)
+
+    def certify(self):
+        """An authority's certificate; one from it for this machine, and its key."""
+        authority = Authority(os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "tls"))
+        return authority.certificate, authority.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"])
 
     def psql(self, *commands, script=None, timeout=120):
         """Any error at all fails the test."""
@@ -72,7 +83,7 @@ class SessionTest(ProgramTest):
 
     def resent_by_server(self):
         """Bytes that the server has sent again; it is to be started with API_TOKEN="api"."""
-        answer = websocket.request(self.server.http_port, "/metrics", headers={"Authorization": "Bearer api"})
+        answer = websocket.request(self.server.http_port, "/metrics", headers={"Authorization": "Bearer api"}, tls=self.tls)
         return int(re.search(rb"^electric_tunnel_resent_bytes_total (\d+)", answer.body, re.MULTILINE).group(1))
 
     def resent(self):

@@ -236,9 +236,10 @@ def receive_response(sock, head_only=False):
         rest += more
 
 
-def request(port, path="/", method="GET", headers=None, version="1.1", body=b"", timeout=10.0):
-    """One HTTP request on a connection of its own: a Response."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as sock:
+def request(port, path="/", method="GET", headers=None, version="1.1", body=b"", timeout=10.0, tls=None):
+    """One HTTP request on a connection of its own: a Response. `tls`: the ssl context to encrypt with."""
+    with socket.create_connection(("127.0.0.1", port), timeout) as plain, (
+            tls.wrap_socket(plain, server_hostname="localhost") if tls else plain) as sock:
         sock.sendall(encode_request(f"127.0.0.1:{port}", path, method, headers, version, body))
         return receive_response(sock, method == "HEAD")[0]
 

@@ -116,6 +116,8 @@ class _Reader:
         self._frames = _Frames(self)
 
     def feed(self, data):
+        if self._parse is None:
+            return
         self._pending += data
         while self._pending and self._parse is not None:
             if self._skip == 0:
