@@ -466,6 +466,14 @@ static bool may_be_blocked(const struct upgrade_response *response)
     return response->status != 101 && response->status != 401 && response->status != 407;
 }
 
+/* A proxy answers so what the network has cut short. A service that has taken such a request before
+ * takes a whole one. */
+static bool may_be_cut(const struct connecting *connecting, const struct upgrade_response *response)
+{
+    return response->status == 400 && !response->is_ours && is_offered(connecting) &&
+           connecting->connector->agreed_once;
+}
+
 /* Once: requests under way rely on it. */
 static void note_moved(const struct connecting *connecting)
 {
@@ -483,6 +491,7 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
     const char *display = connecting->target->display;
     struct error error;
     enum status status;
+    bool cut = may_be_cut(connecting, response);
 
     note_cookies(connecting, response);
     if (response->upgraded && is_agreement(connecting, response)) {
@@ -520,7 +529,8 @@ static void on_answer(struct connecting *connecting, const struct upgrade_respon
     finish(connecting, &(struct connect_result){.status = status,
                                                 .error = &error,
                                                 .http_status = response->status,
-                                                .blocked = may_be_blocked(response)});
+                                                .cut = cut,
+                                                .blocked = !cut && may_be_blocked(response)});
 }
 
 static void on_bad_answer(struct connecting *connecting, const struct error *reason)

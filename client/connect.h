@@ -54,7 +54,7 @@ struct connect_result {
     bool agreed;               /* on the subprotocol */
     struct bytes rest;    /* the first bytes that came behind the upgrade's answer; or a body */
     unsigned http_status; /* of the answer; 0: there was none */
-    bool cut;             /* there was a connection, and it broke before an answer came */
+    bool cut;             /* there was a connection, and it broke before the service could answer */
     bool blocked;         /* something in between may have done that to the upgrade */
 };
 

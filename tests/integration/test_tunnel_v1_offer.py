@@ -241,6 +241,17 @@ class Attachments(AutoTest):
         self.assertIn("not authorised", self.fatal(self.start_session())["M"])
         self.assertEqual(self.service.connections, 2)
 
+    def test_a_request_that_was_cut_short_is_made_again(self):
+        """A proxy answers 400 to it; of a service that takes such requests this is no refusal."""
+
+        def stumble(peer):
+            peer.answer("400 Bad Request", {"Content-Length": 0})
+
+        self.serve_steps(self.answer(reset(LOST)), stumble, stumble, self.answer(reset(LOST)))
+        for _ in range(2):
+            self.assertEqual(self.fatal(self.start_session())["C"], "08006")
+        self.assertEqual([frame[0] for frame in self.received if frame[0] < 8], [OPEN, OPEN])
+
     def test_a_full_service_is_asked_again_when_it_says(self):
         self.serve_steps(self.answer(refused(FULL, retry_after=1)), self.answer(reset(LOST)))
         started = time.monotonic()
