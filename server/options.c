@@ -63,13 +63,52 @@ static bool check_pg_proxy_port(const char *value, struct error *error)
 
 /* libpq's own words quote what it could not read, which may be a part of the password: only what is
  * said of a query parameter's name is passed on. */
+/* As libpq reads it when it connects: numbers, or nothing, for each host. */
+static bool is_port_list(const char *text)
+{
+    for (;;) {
+        size_t digits = strspn(text, "0123456789");
+        unsigned long port = digits > 0 && digits < 6 ? strtoul(text, NULL, 10) : 0;
+
+        if (digits > 0 && (port == 0 || port > UINT16_MAX))
+            return false;
+        text += digits;
+        if (*text != ',')
+            return *text == '\0';
+        text++;
+    }
+}
+
+static bool has_good_ports(const PQconninfoOption *parsed)
+{
+    for (; parsed->keyword != NULL; parsed++)
+        if (strcmp(parsed->keyword, "port") == 0)
+            return parsed->val == NULL || is_port_list(parsed->val);
+    return true;
+}
+
+/* Behind a "?" that stands in a password, there is an "@" still. */
+static bool may_be_quoted(const char *url)
+{
+    const char *query = strchr(url, '?');
+
+    return query == NULL || strchr(query, '@') == NULL;
+}
+
+/* What is quoted must not be a piece of a password that was not encoded. */
 static bool check_database_url(const char *value, struct error *error)
 {
     static const char about_name[] = "invalid URI query parameter:";
     char *why = NULL;
     PQconninfoOption *parsed = PQconninfoParse(value, &why);
+    bool good = parsed != NULL && has_good_ports(parsed);
 
-    if (parsed == NULL && why != NULL && strncmp(why, about_name, sizeof about_name - 1) == 0)
+    if (parsed != NULL && !good)
+        (void)error_set(error, STATUS_USAGE, "22023",
+                        "the port is no number from 1 to 65535; special characters in the user and "
+                        "the password must be percent-encoded");
+    else if (parsed == NULL && why != NULL && may_be_quoted(value) &&
+             strncmp(why, about_name, sizeof about_name - 1) == 0)
         (void)error_set(error, STATUS_USAGE, "22023", "%.*s", (int)strcspn(why, "\n"), why);
     else if (parsed == NULL)
         (void)error_set(error, STATUS_USAGE, "22023",
@@ -77,7 +116,7 @@ static bool check_database_url(const char *value, struct error *error)
                         "user and the password must be percent-encoded");
     PQfreemem(why);
     PQconninfoFree(parsed);
-    return parsed != NULL;
+    return good;
 }
 
 static bool check_relay(const char *value, struct error *error)
