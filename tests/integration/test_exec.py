@@ -569,6 +569,7 @@ class Secrets(ExecTest):
                             env=environment({"DATABASE_URL": f"postgres://u:{CANARY}-database@db/app",
                                              "ELECTRIC_SERVICE": f"http://u:{CANARY}-unused@x",
                                              "no_proxy": "127.0.0.1", "http_proxy": f"http://u:{CANARY}-proxy@p:1",
+                                             "ELECTRIC_TUNNEL_HEADERS": f"X-Gateway: {CANARY}-headers",
                                              "PGPASSWORD": f"{CANARY}-password"}),
                             cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             self.addCleanup(self.finish, process)
