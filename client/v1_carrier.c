@@ -35,7 +35,7 @@ static void keep_refusal(struct attachment *attachment, const struct connect_res
     *attachment->refusal = *result;
     attachment->refusal_error = *result->error;
     attachment->refusal->error = &attachment->refusal_error;
-    attachment->refusal->blocked = attachment->refusal->cut = false;
+    attachment->refusal->blocked = false;
 }
 
 static void suspect(struct attachment *attachment, const char *service)
@@ -91,7 +91,11 @@ const struct connect_result *v1_note_open(struct v1 *v1, struct attachment *atta
         return result;
     if (result->status != STATUS_OK) {
         choice_on_http_failed(choice_of(v1));
-        return attachment->refusal != NULL ? attachment->refusal : result;
+        if (attachment->refusal == NULL)
+            return result;
+        /* A network that breaks connections has said nothing of either kind. */
+        attachment->refusal->cut |= result->cut;
+        return attachment->refusal;
     }
     if (attachment->refusal != NULL && choice_on_blocked(choice_of(v1), now_of(v1)))
         log_info(NULL, "WebSockets do not get through to %s; using HTTP requests instead",
