@@ -345,6 +345,11 @@ static void authentication_message(struct session *session, struct bytes *in)
 
     if (status == STATUS_MORE)
         return;
+    /* Whoever only asks whether anybody is there leaves when it should say its password. */
+    if (status == STATUS_OK && header.type == PGWIRE_TERMINATE) {
+        session_close(session, "client disconnected");
+        return;
+    }
     if (status != STATUS_OK || header.type != PGWIRE_PASSWORD ||
         header.length > SESSION_MESSAGE_MAX / 4) {
         violation(session, "expected a password response");

@@ -468,6 +468,26 @@ START_TEST(junk_does_not_hasten_the_answer_to_a_wrong_password)
 }
 END_TEST
 
+START_TEST(a_client_that_leaves_before_login_has_not_failed_to_log_in)
+{
+    byte_by_byte = _i;
+    begin();
+    START("user\0me\0");
+    buffer_clear(&host.client);
+    from_client(LITERAL("X\0\0\0\x04"));
+    ck_assert_str_eq(host.closed, "client disconnected");
+    ck_assert_uint_eq(buffer_len(&host.client), 0);
+    ck_assert_str_eq(host.refused, "");
+    end();
+    begin();
+    START("user\0me\0");
+    session_client_end(session);
+    ck_assert_str_eq(host.closed, "client disconnected");
+    ck_assert_str_eq(host.refused, "");
+    end();
+}
+END_TEST
+
 START_TEST(silence_before_login_has_its_deadline)
 {
     begin();
@@ -507,4 +527,5 @@ SUITE("session", LOOP(encryption_is_declined_once_each, 0, 2),
       LOOP(a_drain_in_the_middle_of_a_message_waits_for_its_end, 0, 2),
       LOOP(a_transparent_session_is_framed_all_the_same, 0, 2),
       TEST(junk_does_not_hasten_the_answer_to_a_wrong_password),
+      LOOP(a_client_that_leaves_before_login_has_not_failed_to_log_in, 0, 2),
       TEST(silence_before_login_has_its_deadline))
