@@ -29,8 +29,8 @@ static void put(FILE *out, struct bytes text)
 static bool is_replaced(struct bytes name)
 {
     static const char *const names[] = {
-        "host",        "hostaddr",        "port",      "unix_sock", "requiressl",
-        "requirepeer", "channel_binding", "gssencmode"};
+        "host",        "hostaddr",        "port",           "unix_sock",  "requiressl",
+        "requirepeer", "channel_binding", "channelBinding", "gssencmode", "gssEncMode"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (bytes_equal_string(name, names[i]))
@@ -49,18 +49,23 @@ struct uri {
     struct bytes fragment; /* with its # */
 };
 
+/* "postgresql" of "postgresql+psycopg2", and of "jdbc:postgresql". */
 static struct bytes scheme_family(struct bytes scheme)
 {
-    const char *plus = memchr(scheme.data, '+', scheme.len);
+    const uint8_t *plus = scheme.len == 0 ? NULL : memchr(scheme.data, '+', scheme.len);
+    struct bytes family = plus == NULL ? scheme : bytes_first(scheme, (size_t)(plus - scheme.data));
+    size_t begin = family.len;
 
-    return plus == NULL ? scheme : piece((const char *)scheme.data, plus);
+    while (begin > 0 && family.data[begin - 1] != ':')
+        begin--;
+    return bytes_skip(family, begin);
 }
 
 static bool is_postgres(struct bytes scheme)
 {
-    static const char *const families[] = {"postgres",  "postgresql",  "postgis",
-                                           "pgsql",     "pg",          "cockroachdb",
-                                           "timescale", "timescaledb", "ecto"};
+    static const char *const families[] = {
+        "postgres",  "postgresql",  "postgis", "psql", "pgsql", "pg",   "cockroachdb",
+        "timescale", "timescaledb", "ecto",    "pgx",  "pgx4",  "pgx5", "asyncpg"};
     struct bytes family = scheme_family(scheme);
 
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
@@ -70,12 +75,17 @@ static bool is_postgres(struct bytes scheme)
     return false;
 }
 
+static bool ends_with(struct bytes text, const char *end)
+{
+    size_t len = strlen(end);
+
+    return text.len >= len && bytes_equal_string(bytes_skip(text, text.len - len), end);
+}
+
 /* Drivers of Python that have no parameter of this name, and fail over it. */
 static bool knows_sslmode(struct bytes scheme)
 {
-    struct bytes driver = bytes_skip(scheme, scheme_family(scheme).len);
-
-    return !bytes_equal_string(driver, "+asyncpg") && !bytes_equal_string(driver, "+pg8000");
+    return !ends_with(scheme, "asyncpg") && !ends_with(scheme, "+pg8000");
 }
 
 /* The last one among the first `len` characters, or NULL. */

@@ -1,7 +1,6 @@
 /* Start-up, login and one statement, as far as they get. */
 #include "client/pgprobe.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "client/scram.h"
 #include "common/memory.h"
+#include "common/printable.h"
 
 enum {
     PROTOCOL_3_0 = 3 << 16,
@@ -21,6 +21,10 @@ enum {
 /* Authentication requests. */
 enum { AUTH_OK = 0, AUTH_CLEARTEXT = 3, AUTH_MD5 = 5, AUTH_SASL = 10, AUTH_CONTINUE, AUTH_FINAL };
 
+/* What was said of the password. Each comes once: a server that asks again and again could keep us
+ * computing. */
+enum password_step { PASSWORD_NONE, PASSWORD_SASL_BEGUN, PASSWORD_SASL_PROVEN, PASSWORD_GIVEN };
+
 /* Fails in any case: no such table can be. Plain Postgres calls it a syntax error. */
 #define DDLX "ALTER TABLE \"electric-tunnel check\" ENABLE ELECTRIC"
 #define SYNTAX_ERROR "42601"
@@ -31,6 +35,7 @@ struct pgprobe {
     const char *password;
     bool wants_login;
     bool sent_query;
+    enum password_step step;
     struct scram *scram;
     struct buffer in;
     struct buffer out;
@@ -104,6 +109,12 @@ static void fail_login(struct pgprobe *probe, const char *reason, const char *hi
     fail(probe, STATUS_INVALID, &error);
 }
 
+static void fail_foreign(struct pgprobe *probe)
+{
+    fail_login(probe, "what answers does not speak like Postgres",
+               "Check what the service connects to.");
+}
+
 /* ---- passwords ---------------------------------------------------------------------------------
  */
 
@@ -130,6 +141,7 @@ static void answer_md5(struct pgprobe *probe, struct bytes salt)
     md5_hex(bytes_of_string(probe->password), bytes_of_string(probe->user), inner);
     md5_hex(bytes_of_string(inner), salt, answer + 3);
     say_text(probe, 'p', answer);
+    probe->step = PASSWORD_GIVEN;
 }
 
 static bool offers_scram(struct bytes mechanisms)
@@ -148,6 +160,7 @@ static void begin_scram(struct pgprobe *probe)
     struct buffer first;
 
     buffer_init(&first, OUTPUT_MAX);
+    probe->step = PASSWORD_SASL_BEGUN;
     probe->scram = scram_new(probe->password);
     scram_begin(probe->scram, &first);
     buffer_append_string(&probe->out, "SCRAM-SHA-256");
@@ -166,6 +179,7 @@ static void continue_scram(struct pgprobe *probe, struct bytes challenge)
 
     if (status == STATUS_OK) {
         finish_message(probe, at);
+        probe->step = PASSWORD_SASL_PROVEN;
         return;
     }
     buffer_truncate(&probe->out, before);
@@ -177,7 +191,9 @@ static void finish_scram(struct pgprobe *probe, struct bytes body)
     struct error error;
     enum status status = scram_verify(probe->scram, body, &error);
 
-    if (status != STATUS_OK)
+    if (status == STATUS_OK)
+        probe->step = PASSWORD_GIVEN;
+    else
         fail(probe, status, &error);
 }
 
@@ -191,7 +207,9 @@ static void on_password_wanted(struct pgprobe *probe, uint32_t how, struct bytes
         leave(probe);
         return;
     }
-    if (how == AUTH_MD5 && body.len == 4)
+    if (probe->step != PASSWORD_NONE)
+        fail_foreign(probe);
+    else if (how == AUTH_MD5 && body.len == 4)
         answer_md5(probe, body);
     else if (how == AUTH_SASL && offers_scram(body))
         begin_scram(probe);
@@ -200,12 +218,22 @@ static void on_password_wanted(struct pgprobe *probe, uint32_t how, struct bytes
                    "Log in with psql to see whether it can be done.");
 }
 
+/* Whoever began the exchange has to show that it knows the password, too. */
+static void on_let_in(struct pgprobe *probe)
+{
+    if (probe->step == PASSWORD_SASL_BEGUN || probe->step == PASSWORD_SASL_PROVEN)
+        fail_login(probe, "it lets us in without proving that it knows the password",
+                   "It may not be the Postgres you mean; check what the service connects to.");
+    else
+        probe->result.logged_in = true;
+}
+
 static void on_authentication(struct pgprobe *probe, struct bytes body)
 {
     uint32_t how = 0;
 
     if (!bytes_take_u32(&body, &how)) {
-        fail_login(probe, "its answer is malformed", "Check what the service connects to.");
+        fail_foreign(probe);
         return;
     }
     probe->result.answered = true;
@@ -213,10 +241,10 @@ static void on_authentication(struct pgprobe *probe, struct bytes body)
     if (!probe->wants_login)
         leave(probe);
     else if (how == AUTH_OK)
-        probe->result.logged_in = true;
-    else if (how == AUTH_CONTINUE && probe->scram != NULL)
+        on_let_in(probe);
+    else if (how == AUTH_CONTINUE && probe->step == PASSWORD_SASL_BEGUN)
         continue_scram(probe, body);
-    else if (how == AUTH_FINAL && probe->scram != NULL)
+    else if (how == AUTH_FINAL && probe->step == PASSWORD_SASL_PROVEN)
         finish_scram(probe, body);
     else
         on_password_wanted(probe, how, body);
@@ -227,9 +255,10 @@ static void copy_text(struct bytes text, char *out, size_t size)
 {
     size_t len = bytes_utf8_cut(text, size - 1);
 
-    for (size_t i = 0; i < len; i++)
-        out[i] = iscntrl(text.data[i]) ? ' ' : (char)text.data[i];
+    if (len > 0)
+        memcpy(out, text.data, len);
     out[len] = '\0';
+    printable_make(out);
 }
 
 static void on_parameter(struct pgprobe *probe, struct bytes body)
@@ -270,6 +299,8 @@ static void on_error(struct pgprobe *probe, struct bytes body)
     bool is_postgres;
 
     read_error(body, &error);
+    if (error.message[0] == '\0')
+        snprintf(error.message, sizeof error.message, "it refuses without saying why");
     /* The others come from the tunnel, or say that there is nobody. */
     is_postgres = !has_class(&error, "08") && !has_class(&error, "57");
     if (is_postgres && probe->sent_query) {
@@ -283,8 +314,13 @@ static void on_error(struct pgprobe *probe, struct bytes body)
 
 static void on_ready(struct pgprobe *probe)
 {
-    if (!probe->result.logged_in || probe->sent_query) {
+    if (probe->result.asked) {
         leave(probe);
+        return;
+    }
+    /* Nobody is ready before the login, nor without a word about a statement. */
+    if (!probe->result.logged_in || probe->sent_query) {
+        fail_foreign(probe);
         return;
     }
     probe->stage = PGPROBE_ASKING;
@@ -313,8 +349,7 @@ static void on_message(struct pgprobe *probe, uint8_t type, struct bytes body)
     case 'v': /* NegotiateProtocolVersion */
         break;
     default:
-        fail_login(probe, "what answers does not speak like Postgres",
-                   "Check what the service connects to.");
+        fail_foreign(probe);
     }
 }
 
@@ -329,8 +364,7 @@ static bool take_message(struct pgprobe *probe)
     if (!bytes_take_u8(&in, &type) || !bytes_take_u32(&in, &len))
         return false;
     if (len < 4 || len > MESSAGE_MAX) {
-        fail_login(probe, "what answers does not speak like Postgres",
-                   "Check what the service connects to.");
+        fail_foreign(probe);
         return false;
     }
     if (!bytes_take(&in, len - 4, &body))

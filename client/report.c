@@ -8,6 +8,7 @@
 
 #include "common/json_string.h"
 #include "common/memory.h"
+#include "common/printable.h"
 
 #define NAME_WIDTH 10
 #define LINES_MAX 64
@@ -82,7 +83,7 @@ static void print_time(int64_t microseconds)
         printf("%7.1f s", (double)microseconds / 1000000);
 }
 
-static void print_line(const struct report *report, const struct report_line *line)
+static void print_line(const struct report *report, const struct kept *line)
 {
     const char *colour = verdicts[line->verdict].colour;
 
@@ -124,21 +125,30 @@ static void print_object(const struct kept *line)
 /* ---- all of it ---------------------------------------------------------------------------------
  */
 
+/* Details quote what services and proxies said. */
+static char *copy_printable(const char *text)
+{
+    char *copy = mem_copy_string(text);
+
+    printable_make(copy);
+    return copy;
+}
+
 void report_add(struct report *report, const struct report_line *line)
 {
     struct kept *kept = &report->lines[report->count];
 
     report->failed |= line->verdict == REPORT_FAILED;
-    if (!report->json)
-        print_line(report, line);
     if (report->count == LINES_MAX)
         return;
     report->count++;
     kept->verdict = line->verdict;
     kept->microseconds = line->microseconds;
     kept->name = mem_copy_string(line->name);
-    kept->detail = mem_copy_string(line->detail);
-    kept->fix = mem_copy_string(line->fix);
+    kept->detail = copy_printable(line->detail);
+    kept->fix = copy_printable(line->fix);
+    if (!report->json)
+        print_line(report, kept);
 }
 
 void report_finish(struct report *report, const char *service, enum status status)

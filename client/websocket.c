@@ -8,6 +8,7 @@
 
 #include "client/tunnel.h"
 #include "common/memory.h"
+#include "common/printable.h"
 
 /* What a full queue's owner may add before it stops. */
 #define OUT_MAX (64u * 1024u + TUNNEL_READ_SIZE)
@@ -201,6 +202,7 @@ static void on_close_frame(struct websocket *websocket, const struct frame_event
             websocket, event->code == FRAME_CLOSE_NO_STATUS ? FRAME_CLOSE_NORMAL : event->code, "");
     snprintf(reason, sizeof reason, "%.*s", (int)event->payload.len,
              (const char *)event->payload.data);
+    printable_make(reason); /* it ends up on terminals */
     end(websocket, event->code, reason);
 }
 

@@ -2,6 +2,7 @@
 #include "common/log.h"
 
 #include "common/bytes.h"
+#include "common/printable.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -80,13 +81,6 @@ __attribute__((format(printf, 2, 3))) static void put_format(struct line *line, 
     put_string(line, text);
 }
 
-/* C0, DEL, and C1, whose U+009B starts terminal sequences as ESC [ does. */
-static bool is_control(const uint8_t *c, size_t size)
-{
-    return (size == 1 && (c[0] < 0x20 || c[0] == 0x7F)) ||
-           (size == 2 && c[0] == 0xC2 && c[1] < 0xA0);
-}
-
 static const char *short_escape(uint8_t c)
 {
     return c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
@@ -102,13 +96,13 @@ static void put_escaped(struct line *line, const uint8_t *c, size_t size)
         put_string(line, escape);
     else if (json && size == 0)
         put_string(line, "\\ufffd");
-    else if (json && is_control(c, size))
+    else if (json && printable_is_control(c, size))
         put_format(line, "\\u%04x", (unsigned)(size == 2 ? c[1] : c[0]));
     else if (json && size == 1 && (c[0] == '"' || c[0] == '\\'))
         put_format(line, "\\%c", c[0]);
-    else if (size == 0 || (size == 1 && is_control(c, size)))
+    else if (size == 0 || (size == 1 && printable_is_control(c, size)))
         put_format(line, "\\x%02x", (unsigned)c[0]);
-    else if (is_control(c, size))
+    else if (printable_is_control(c, size))
         put_format(line, "\\u%04x", (unsigned)c[1]);
     else
         put(line, (const char *)c, size);

@@ -258,6 +258,17 @@ class Upgrades(CheckTest):
         self.assertNotIn("\x1b", done.stdout)
         self.assertNotIn("\x07", done.stdout)
 
+    def test_nor_by_the_reason_of_a_close(self):
+        def behave(peer):
+            peer.accept()
+            peer.receive()
+            peer.send_close(1011, "boo \x1b[2J \u009b31m".encode())
+
+        done = run("ELECTRIC_TUNNEL", "check", "--service", self.serve(behave), "--protocol", "raw")
+        self.assertIn("boo", done.stdout)
+        self.assertNotIn("\x1b", done.stdout)
+        self.assertNotIn("\u009b", done.stdout)
+
 
 class Messages(CheckTest):
     """The upgrade is granted."""

@@ -47,6 +47,13 @@ static const struct {
      "postgresql+pg8000://u@127.0.0.1:6000/app?timeout=5"},
     {"ecto://u:p@db/app", "ecto://u:p@127.0.0.1:6000/app?sslmode=disable"},
     {"postgis://u:p@db/app", "postgis://u:p@127.0.0.1:6000/app?sslmode=disable"},
+    {"psql://u:p@db/app", "psql://u:p@127.0.0.1:6000/app?sslmode=disable"},
+    {"pgx5://u@db/app?x-migrations-table=m",
+     "pgx5://u@127.0.0.1:6000/app?sslmode=disable&x-migrations-table=m"},
+    {"asyncpg://u:p@db/app", "asyncpg://u:p@127.0.0.1:6000/app"},
+    {"jdbc:postgresql://db:5432/app", "jdbc:postgresql://127.0.0.1:6000/app?sslmode=disable"},
+    {"jdbc:postgresql://a:1,b:2/app?user=u&password=p&ssl=true&channelBinding=require",
+     "jdbc:postgresql://127.0.0.1:6000/app?sslmode=disable&user=u&password=p"},
     /* Keywords. */
     {"host=db user=u password=p dbname=app",
      "host=127.0.0.1 port=6000 sslmode=disable user=u password=p dbname=app"},
@@ -54,7 +61,8 @@ static const struct {
      "host=127.0.0.1 port=6000 sslmode=disable password='a b\\' c' dbname = app"},
     {"dbname=app", "host=127.0.0.1 port=6000 sslmode=disable dbname=app"},
     /* Others'. */
-    {"jdbc:postgresql://db:5432/app", NULL},
+    {"jdbc:postgresql:app", NULL},
+    {"jdbc:mysql://db/app", NULL},
     {"mysql://u:p@db/app", NULL},
     {"prisma+postgres://accelerate.example/?api_key=x", NULL},
     {"sqlite:db.sqlite3", NULL},
@@ -101,7 +109,7 @@ static const struct {
     {"postgres://:p%3a@db/app", NULL, "p:", "app"},
     {"dbname='my \\'app' user = u password=p", "u", "p", "my 'app"},
     {"postgres://bad%zz@db/app", NULL, NULL, "app"},
-    {"jdbc:postgresql://db/app?user=u", NULL, NULL, NULL},
+    {"jdbc:postgresql://db/app?user=u", "u", NULL, "app"},
 };
 
 static void expect(const char *got, const char *wanted)

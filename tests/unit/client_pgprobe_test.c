@@ -7,6 +7,7 @@
 static const char auth_ok[] = "R\0\0\0\x08\0\0\0\0";
 static const char auth_sasl[] = "R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0";
 static const char auth_md5[] = "R\0\0\0\x0c\0\0\0\x05\x01\x02\x03\x04";
+static const char auth_final[] = "R\0\0\0\x0a\0\0\0\x0cv=";
 static const char auth_gss[] = "R\0\0\0\x08\0\0\0\x07";
 static const char version[] = "S\0\0\0\x18server_version\00015.4\0";
 static const char ready[] = "Z\0\0\0\x05I";
@@ -180,6 +181,7 @@ START_TEST(what_is_no_postgres_is_called_so)
         {(const uint8_t *)"R\xff\xff\xff\xff", 5},
         {(const uint8_t *)"R\0\0\0\0", 5},
         {(const uint8_t *)"R\0\0\0\x06\0\0", 7},
+        {(const uint8_t *)"Z\0\0\0\x05I", 6},
     };
     struct pgprobe *probe = started("secret");
 
@@ -191,7 +193,66 @@ START_TEST(what_is_no_postgres_is_called_so)
 }
 END_TEST
 
+START_TEST(a_password_is_asked_for_once)
+{
+    struct pgprobe *probe = started("secret");
+
+    HEAR(probe, auth_sasl);
+    ck_assert_uint_eq(take_type(probe), 'p');
+    HEAR(probe, auth_sasl);
+    ck_assert_uint_eq(take_type(probe), 'X');
+    ck_assert_int_eq(pgprobe_result(probe)->failure, STATUS_INVALID);
+    pgprobe_free(probe);
+}
+END_TEST
+
+/* AuthenticationOk in the midst of the exchange, or its end without its middle. */
+START_TEST(who_asks_for_a_proof_gives_one)
+{
+    struct pgprobe *probe = started("secret");
+
+    HEAR(probe, auth_sasl);
+    HEAR(probe, auth_ok);
+    ck_assert_int_eq(pgprobe_result(probe)->failure, STATUS_INVALID);
+    ck_assert(!pgprobe_result(probe)->logged_in);
+    pgprobe_free(probe);
+    probe = started("secret");
+    HEAR(probe, auth_sasl);
+    HEAR(probe, auth_final);
+    ck_assert_int_eq(pgprobe_result(probe)->failure, STATUS_INVALID);
+    pgprobe_free(probe);
+}
+END_TEST
+
+START_TEST(a_statement_without_an_answer_is_no_postgres_s)
+{
+    struct pgprobe *probe = logged_in();
+
+    HEAR(probe, ready);
+    ck_assert(!pgprobe_result(probe)->asked);
+    ck_assert_int_eq(pgprobe_result(probe)->failure, STATUS_INVALID);
+    pgprobe_free(probe);
+}
+END_TEST
+
+START_TEST(a_terminal_is_not_written_to_by_a_server)
+{
+    struct pgprobe *probe = started("secret");
+
+    HEAR(probe, "S\0\0\0\x18server_version\0\xc2\x9b"
+                "2J\xff\0");
+    ck_assert_str_eq(pgprobe_result(probe)->version, "  2J?");
+    HEAR(probe, "E\0\0\0\x1a"
+                "C42601\0Ma\x1b[2J\0");
+    ck_assert_str_eq(pgprobe_result(probe)->error.message, "a [2J");
+    pgprobe_free(probe);
+}
+END_TEST
+
 SUITE("client_pgprobe", TEST(a_migrations_proxy_knows_the_statement), TEST(plain_postgres_does_not),
       TEST(a_lost_session_says_nothing_of_it), TEST(without_a_password_the_answer_is_enough),
       TEST(a_wrong_password_is_the_servers_word), TEST(what_is_not_known_is_not_tried),
-      TEST(a_refusal_by_the_tunnel_is_no_answer), LOOP(what_is_no_postgres_is_called_so, 0, 5))
+      TEST(a_refusal_by_the_tunnel_is_no_answer), LOOP(what_is_no_postgres_is_called_so, 0, 6),
+      TEST(a_password_is_asked_for_once), TEST(who_asks_for_a_proof_gives_one),
+      TEST(a_statement_without_an_answer_is_no_postgres_s),
+      TEST(a_terminal_is_not_written_to_by_a_server))
