@@ -7,6 +7,7 @@
 
 #include "client/check_state.h"
 #include "client/websocket.h"
+#include "common/log.h"
 
 /* Seconds; close to what edges are set to: 30, 55, 60, 90, 100, 300, 600, and in between. */
 static const unsigned silences[] = {5,   10,  20,  28,  35,  50,  58,  65,  85,   95,  110,
@@ -18,12 +19,11 @@ struct probe {
     struct idle *idle;
     struct websocket *websocket;
     struct loop_timer timer;
-    int64_t opened_at; /* loop_now() */
-    int64_t silence;   /* milliseconds */
+    int64_t silence; /* milliseconds */
     bool pinged;
+    bool open; /* or it was */
     bool over;
     bool survived;
-    int64_t ended_after; /* milliseconds of silence */
 };
 
 struct idle {
@@ -32,6 +32,7 @@ struct idle {
     size_t count;
     size_t pending;
     bool agreed;
+    struct error failure; /* of one that could not be opened; no message: none */
 };
 
 static struct loop *loop_of(const struct probe *probe)
@@ -45,7 +46,6 @@ static void finish(struct probe *probe, bool survived)
         return;
     probe->over = true;
     probe->survived = survived;
-    probe->ended_after = loop_now(loop_of(probe)) - probe->opened_at;
     loop_timer_stop(loop_of(probe), &probe->timer);
     if (--probe->idle->pending == 0)
         loop_stop(loop_of(probe));
@@ -68,11 +68,13 @@ static void on_open(void *owner, const struct connect_result *result)
 {
     struct probe *probe = owner;
 
-    probe->opened_at = loop_now(loop_of(probe));
+    if (result->status != STATUS_OK)
+        probe->idle->failure = *result->error;
     if (result->status != STATUS_OK || !result->agreed) {
         finish(probe, false);
         return;
     }
+    probe->open = true;
     probe->idle->agreed = true;
     loop_timer_set(loop_of(probe), &probe->timer, probe->silence);
 }
@@ -140,10 +142,12 @@ static void tell(struct idle *idle)
 
         if (probe->survived && probe->silence > longest)
             longest = probe->silence;
-        else if (!probe->survived && (cut == 0 || probe->silence < cut))
+        else if (probe->open && !probe->survived && (cut == 0 || probe->silence < cut))
             cut = probe->silence;
     }
-    if (!idle->agreed) {
+    if (!idle->agreed && idle->failure.message[0] != '\0') {
+        check_note(idle->check, "idle", idle->failure.message, idle->failure.hint);
+    } else if (!idle->agreed) {
         check_note(idle->check, "idle", "cannot be told: the service pings by itself", "");
     } else if (cut == 0) {
         snprintf(detail, sizeof detail, "%g s of silence are survived", (double)longest / 1000);
@@ -169,6 +173,7 @@ void check_idle(struct check *check)
     for (size_t i = 0; i < SILENCES && (int64_t)silences[i] * 1000 < most; i++)
         begin(&idle, (int64_t)silences[i] * 1000);
     begin(&idle, most);
+    log_info(NULL, "measuring which silence is survived, up to %g s", (double)most / 1000);
     loop_run(check->loop);
     if (check->signal == 0)
         tell(&idle);

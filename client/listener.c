@@ -233,10 +233,16 @@ static void drop_sockets(struct listener *listener)
     listener->host = NULL;
 }
 
+/* Most containers have no IPv6, and nothing in them will miss it. */
 static bool warn_of(struct address *address, int error_number)
 {
+    bool usual = error_number == EADDRNOTAVAIL || error_number == EAFNOSUPPORT;
+
     name_address(address);
-    log_warn(NULL, "not listening on %s: %s", address->name, strerror(error_number));
+    if (usual)
+        log_info(NULL, "not listening on %s: %s", address->name, strerror(error_number));
+    else
+        log_warn(NULL, "not listening on %s: %s", address->name, strerror(error_number));
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* electric-tunnel: reads the options and runs the command. */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,23 @@ static void open_standard_descriptors(void)
         close(fd);
 }
 
+/* Whoever has read enough, as head(1) does, closes the pipe. */
+static bool reader_has_left(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
+/* A report that ended up on a full disk was not given. */
+static int finish(int code)
+{
+    if ((fflush(stdout) == 0 && ferror(stdout) == 0) || reader_has_left())
+        return code;
+    fprintf(stderr, "electric-tunnel: could not write to standard output; is the disk full?\n");
+    return EXIT_CANNOT_WRITE;
+}
+
 static void set_up_log(const struct client_settings *settings)
 {
     enum log_level level = (enum log_level)settings->log_level;
@@ -109,13 +127,13 @@ int main(int argc, char **argv)
     }
     if (options_wants(table_of(command), argc, argv, "help")) {
         options_print_help(table_of(command), stdout);
-        return 0;
+        return finish(0);
     }
     if (options_wants(table_of(command), argc, argv, "version")) {
         client_print_version(stdout);
-        return 0;
+        return finish(0);
     }
     if (options_describe(&client_option_table, argc, argv, stdout))
-        return 0;
-    return run(command, argc, argv);
+        return finish(0);
+    return finish(run(command, argc, argv));
 }

@@ -264,6 +264,7 @@ static const struct option_note notes[] = {
     {"Exit status", "2", "wrong options"},
     {NULL, "69", "the service could not be reached"},
     {NULL, "73", "cannot listen"},
+    {NULL, "74", "what was found could not be written to standard output"},
     {NULL, "77", "not authorised"},
     {NULL, "126, 127", "exec: the command cannot be run, or was not found"},
     {NULL, "130, 143", "ended by SIGINT, by SIGTERM"},

@@ -5,12 +5,13 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
 import tempfile
 import time
 
 from tests.support.cluster import Cluster
 from tests.support.process import free_port
-from tests.support.programs import Program, ProgramTest, Relay, Server, UnreadyServer, path_of, run
+from tests.support.programs import Program, ProgramTest, Relay, Server, UnreadyServer, environment, path_of, run
 from tests.support.service import DatedAuthority, Proxy, Service, SocksProxy, echo, pump, server_context
 
 UNREACHABLE, NOT_AUTHORISED, USAGE = 69, 77, 2
@@ -27,6 +28,18 @@ class Pump(Service):
     def handle(self, connection):
         with socket.create_connection(("127.0.0.1", self.onward)) as onward:
             pump(connection, onward, self.idle)
+
+
+class Doorkeeper(Pump):
+    """Lets as many connections in, and no more."""
+
+    def __init__(self, port, limit):
+        super().__init__(port, 60)
+        self.limit = limit
+
+    def handle(self, connection):
+        if self.connections <= self.limit:
+            super().handle(connection)
 
 
 class CheckTest(ProgramTest):
@@ -404,6 +417,29 @@ class Real(CheckTest):
         hops = self.check(pump.url, "--idle", "12s")
         self.assertEqual(self.code, 0, self.report)
         self.assertIn("5 s of silence are survived, 10 s are not", hops["idle"]["detail"])
+
+    def test_silence_without_a_connection_to_listen_to_it(self):
+        hops = self.check(self.start(Doorkeeper(self.server.http_port, 2)).url, "--idle", "1s")
+        self.assertEqual((self.code, hops["idle"]["result"]), (0, "noted"), self.report)
+        self.assertIn("upgrade request", hops["idle"]["detail"])
+
+    def test_a_report_that_cannot_be_written(self):
+        for arguments in (["check", "-s", self.server.service], ["check", "-s", self.server.service, "--output=json"],
+                          ["--help"], ["exec", "--help"], ["--version"]):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                done = subprocess.run([path_of("ELECTRIC_TUNNEL"), *arguments], stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, env=environment(), text=True, timeout=60)
+                self.assertEqual(done.returncode, 74, done.stderr)
+                self.assertIn("could not write to standard output", done.stderr)
+
+    def test_a_reader_that_leaves(self):
+        read, write = os.pipe()
+        os.close(read)
+        with os.fdopen(write, "wb") as pipe:
+            done = subprocess.run([path_of("ELECTRIC_TUNNEL"), "check", "-s", self.server.service],
+                                  stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.PIPE, env=environment(),
+                                  text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_a_path_that_takes_silence(self):
         hops = self.check(self.server.service, "--idle", "6s")

@@ -311,6 +311,14 @@ class Entrances(ExecTest):
         self.assertEqual(self.service.connections, 1)  # ours, at the beginning
         self.assertEqual(done.stderr.count("user 65534"), 1)  # said once
 
+    def test_no_ipv6_is_nothing_to_warn_of(self):
+        done = subprocess.run(["unshare", "-rn", *self.arguments("--ready-timeout", "1s", "--", "true", service="http://127.0.0.1:1")],
+                              env=environment(), capture_output=True, text=True, timeout=TIMEOUT)
+        if "unshare:" in done.stderr:
+            self.skipTest("no namespace of the network can be made here: " + done.stderr)
+        self.assert_fails(done, 69, "not ready within 1 s")
+        self.assertNotIn("::1", done.stderr)
+
     def test_many_at_once_have_ports_of_their_own(self):
         def behave(peer):
             """Answers with the path it was asked for, which is another one for each."""
