@@ -162,8 +162,8 @@ static char *make_database_url(const struct exec *exec, const struct tunnel_plac
     if (url != NULL)
         return url;
     log_warn(NULL,
-             "DATABASE_URL is of a kind that cannot be pointed at the tunnel, and stays as it is; "
-             "the tunnel is at %s:%u",
+             "DATABASE_URL is no connection string of Postgres that is known here, so it stays as "
+             "it is and leads around the tunnel, which is at %s:%u (PGHOST, PGPORT)",
              place->host, place->port);
     return mem_copy_string(given);
 }

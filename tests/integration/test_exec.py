@@ -204,8 +204,8 @@ class Surroundings(ExecTest):
                 self.assertNotIn("DATABASE_URL_FILE", found)
 
     def test_another_kind_of_string_is_left_alone_and_said_to_be(self):
-        done = self.exec("--", "sh", "-c", "echo $DATABASE_URL", DATABASE_URL="jdbc:postgresql://u:p@db/app")
-        self.assertEqual(done.stdout, "jdbc:postgresql://u:p@db/app\n")
+        done = self.exec("--", "sh", "-c", "echo $DATABASE_URL", DATABASE_URL="mysql://u:p@db/app")
+        self.assertEqual(done.stdout, "mysql://u:p@db/app\n")
         self.assertIn("DATABASE_URL", done.stderr)
         self.assertNotIn("u:p@", done.stderr)
 
