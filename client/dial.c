@@ -283,8 +283,9 @@ static enum status describe_proxy_answer(const struct dial *dial, const struct p
     if (answer == 407) {
         list_schemes(dial, schemes, sizeof schemes);
         error_set(error, STATUS_DENIED, "08001",
-                  "the proxy \"%s:%s\" wants other credentials (407%s%s)", place->proxy_host,
-                  place->proxy_port, schemes[0] != '\0' ? "; it takes " : "", schemes);
+                  "the proxy \"%s:%s\" wants %scredentials (407%s%s)", place->proxy_host,
+                  place->proxy_port, strchr(dial->proxy, '@') != NULL ? "other " : "",
+                  schemes[0] != '\0' ? "; it takes " : "", schemes);
         error_hint(error, "Put user:password@ in front of the host in %s.", dial->proxy_variable);
         return STATUS_DENIED;
     }

@@ -279,8 +279,8 @@ static void refused(struct dial *dial, int code)
 {
     if (code == 407) {
         error_set(&dial->failure, STATUS_DENIED, "08001",
-                  "the proxy \"%s:%u\" wants other credentials (407)", dial->proxy.host,
-                  (unsigned)dial->proxy.port);
+                  "the proxy \"%s:%u\" wants %scredentials (407)", dial->proxy.host,
+                  (unsigned)dial->proxy.port, dial->proxy.user != NULL ? "other " : "");
         error_hint(&dial->failure,
                    "Put user:password@ in front of the host in %s; the static build of "
                    "electric-tunnel knows Basic only.",

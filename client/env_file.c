@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/escape.h"
 #include "common/memory.h"
 
 #define FILE_MAX ((size_t)1 << 20)
@@ -60,20 +61,6 @@ static void skip_export(struct parser *parser)
     skip_blanks(parser);
 }
 
-static char unescape(char c)
-{
-    switch (c) {
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return c;
-    }
-}
-
 /* Up to the closing quote; the caller frees. NULL: there is none. */
 static char *take_quoted(struct parser *parser)
 {
@@ -84,7 +71,7 @@ static char *take_quoted(struct parser *parser)
     for (; *parser->at != '\0' && *parser->at != quote; parser->at++) {
         if (quote == '"' && *parser->at == '\\' && parser->at[1] != '\0' &&
             strchr("nrt\"\\$", parser->at[1]) != NULL) {
-            value[len++] = unescape(*++parser->at);
+            value[len++] = escape_meaning(*++parser->at);
             continue;
         }
         parser->line += *parser->at == '\n';

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/escape.h"
 #include "common/memory.h"
 
 #define FILE_MAX ((size_t)1 << 20)
@@ -70,20 +71,6 @@ static bool skip_space(struct parser *parser)
     return parser->line != line;
 }
 
-static char unescape(uint8_t byte)
-{
-    switch (byte) {
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return (char)byte;
-    }
-}
-
 /* False: the closing quote is missing. */
 static bool take_quoted(struct parser *parser)
 {
@@ -98,7 +85,7 @@ static bool take_quoted(struct parser *parser)
             return true;
         }
         if (byte == '\\' && parser->rest.len > 0 && parser->rest.data[0] != '\n')
-            parser->word[len++] = unescape(skip_byte(parser));
+            parser->word[len++] = escape_meaning((char)skip_byte(parser));
         else
             parser->word[len++] = (char)byte;
     }

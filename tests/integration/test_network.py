@@ -215,10 +215,10 @@ class RealProxies(ConnectTest):
         self.service = self.start(Service(echo))
         self.client = self.start(Client(self.service.url, http_proxy=address, **variables))
 
-    def assert_refused(self, schemes):
+    def assert_refused(self, what, schemes):
         sqlstate, message, hint = self.failure()
         self.assertEqual(sqlstate, "08001")
-        self.assertIn("wants other credentials (407; it takes " + schemes, message)
+        self.assertIn(f"wants {what} (407; it takes {schemes}", message)
         self.assertIn("http_proxy", hint)
         self.assertNotIn("wr0ng", message + hint + self.client.stderr())
         self.assertEqual(self.service.connections, 0)
@@ -235,7 +235,7 @@ class RealProxies(ConnectTest):
             for login in ("", "user:wr0ng@"):
                 with self.subTest(scheme, login=login):
                     self.through(Squid(scheme=scheme), login=login)
-                    self.assert_refused(scheme)
+                    self.assert_refused("other credentials" if login else "credentials", scheme)
 
     def test_tinyproxy(self):
         self.through(Tinyproxy(idle=30))
