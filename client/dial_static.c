@@ -13,10 +13,9 @@
 
 #include <openssl/evp.h>
 
+#include "client/http_message.h"
 #include "client/resolve.h"
 #include "common/memory.h"
-
-#define HEAD_MAX 16384
 
 struct dialer {
     struct loop *loop;
@@ -44,7 +43,7 @@ struct dial {
     char *request;          /* CONNECT; secret */
     size_t request_len;
     size_t request_sent;
-    char head[HEAD_MAX + 1];
+    char head[HTTP_HEAD_MAX + 1];
     size_t head_len;
 };
 
@@ -275,9 +274,9 @@ static void make_request(struct dial *dial)
     free(target);
 }
 
-static void refused(struct dial *dial, int code)
+static void refused(struct dial *dial, unsigned status)
 {
-    if (code == 407) {
+    if (status == 407) {
         error_set(&dial->failure, STATUS_DENIED, "08001",
                   "the proxy \"%s:%u\" wants %scredentials (407)", dial->proxy.host,
                   (unsigned)dial->proxy.port, dial->proxy.user != NULL ? "other " : "");
@@ -287,8 +286,8 @@ static void refused(struct dial *dial, int code)
                    dial->proxy_variable);
     } else {
         error_set(&dial->failure, STATUS_UNAVAILABLE, "08001",
-                  "the proxy \"%s:%u\" refused to connect to \"%s:%u\" (%d)", dial->proxy.host,
-                  (unsigned)dial->proxy.port, dial->url->host, (unsigned)dial->url->port, code);
+                  "the proxy \"%s:%u\" refused to connect to \"%s:%u\" (%u)", dial->proxy.host,
+                  (unsigned)dial->proxy.port, dial->url->host, (unsigned)dial->url->port, status);
         error_hint(&dial->failure,
                    dial->url->secure ? "Ask whoever runs the proxy to allow that host, or name it "
                                        "in no_proxy."
@@ -302,19 +301,22 @@ static void refused(struct dial *dial, int code)
  * spoken to: so there is nothing. */
 static void judge_answer(struct dial *dial)
 {
-    int code = 0;
+    struct bytes head = bytes_of(dial->head, dial->head_len);
+    struct bytes line;
+    unsigned minor, status;
 
-    if (sscanf(dial->head, "HTTP/1.%*1[0-9] %3d", &code) != 1)
+    if (!http_take_line(&head, &line) || !http_read_status_line(line, &minor, &status))
         fail_to_connect(dial, "what answers there is no HTTP proxy");
-    else if (code / 100 != 2)
-        refused(dial, code);
+    else if (status / 100 != 2)
+        refused(dial, status);
     else
         succeed(dial);
 }
 
 static void read_answer(struct dial *dial)
 {
-    ssize_t count = read(dial->watch.fd, dial->head + dial->head_len, HEAD_MAX - dial->head_len);
+    ssize_t count =
+        read(dial->watch.fd, dial->head + dial->head_len, HTTP_HEAD_MAX - dial->head_len);
 
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -326,7 +328,7 @@ static void read_answer(struct dial *dial)
     dial->head[dial->head_len] = '\0';
     if (strstr(dial->head, "\r\n\r\n") != NULL)
         judge_answer(dial);
-    else if (dial->head_len == HEAD_MAX)
+    else if (dial->head_len == HTTP_HEAD_MAX)
         fail_to_connect(dial, "its answer is too long");
 }
 
