@@ -354,7 +354,7 @@ static enum status describe_proxy_failure(const struct dial *dial, const struct 
 
 static enum status describe_failure(const struct dial *dial, CURLcode code, struct error *error)
 {
-    struct place place;
+    struct place place = {0};
     char timeout[64];
     long answer = 0;
 
@@ -433,7 +433,7 @@ static enum hop failed_hop(CURLcode code, const struct passage *passage)
 static void tell_hops(const struct dial *dial, CURLcode code, const struct error *error)
 {
     const struct hop_observer *observer = dial->dialer->observer;
-    struct place place;
+    struct place place = {0};
     struct passage passage;
     char detail[600];
     enum hop last;

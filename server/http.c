@@ -574,8 +574,8 @@ static void keep_to_share(struct server *server, const struct client_address *ad
 
     if (!address->single)
         return;
-    TAILQ_FOREACH_REVERSE(connection, &server->http_idle, http_connections, idle_entry)
-    {
+    for (connection = TAILQ_LAST(&server->http_idle, http_connections); connection != NULL;
+         connection = TAILQ_PREV(connection, http_connections, idle_entry)) {
         if (strcmp(connection->peer.text, address->text) != 0)
             continue;
         oldest = connection;
