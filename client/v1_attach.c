@@ -477,6 +477,15 @@ static void on_open(void *owner, const struct connect_result *result)
     v1_work(v1);
 }
 
+/* HTTP requests are denied, and nobody has refused a WebSocket just before: what is remembered of
+ * the network may be outdated, and connections that were cut may have been cut for other reasons.
+ */
+static bool may_have_websockets(const struct v1 *v1, const struct attachment *attachment)
+{
+    return v1->tunnel.shared->choice.transport == CLIENT_TRANSPORT_AUTO && attachment->is_http &&
+           (attachment->refusal == NULL || attachment->refusal->cut);
+}
+
 /* It took our requests for a while, or none. */
 static void on_denied(void *owner, const struct connect_result *result)
 {
@@ -492,9 +501,9 @@ static void on_denied(void *owner, const struct connect_result *result)
     v1->current = NULL;
     endpoint_detach(v1->endpoint, now_of(v1), attachment->number);
     note_loss(v1, result->error->message);
-    if (!was_opened)
+    if (!was_opened && !may_have_websockets(v1, attachment))
         v1_refuse(v1, result->error);
-    else if (result->http_status == 401)
+    else if (was_opened && result->http_status == 401)
         v1_give_up(v1, result->error->message);
     else
         retry(v1, began_at, result->error->message, 0);

@@ -5,9 +5,9 @@ import signal
 import time
 
 from tests.support import wire
-from tests.support.cutter import HARMS, RESET, TRUNCATE
+from tests.support.cutter import HARMS, REFUSED, REQUESTS, RESET, TRUNCATE, UPGRADES
 from tests.support.process import wait_until
-from tests.support.sessions import SessionTest
+from tests.support.sessions import SessionTest, needs_http_carrier
 
 LONG = os.environ.get("ELECTRIC_LONG") == "1"
 STOPPED_SECONDS = 30 if LONG else 3
@@ -33,6 +33,25 @@ class Trouble(SessionTest):
                 self.cutter.mean = 100
                 self.psql("SELECT 1")
                 self.assertEqual(self.cutter.cuts, 4)
+
+    @needs_http_carrier
+    def test_a_session_begins_whatever_is_remembered_of_the_network(self):
+        """WebSockets were blocked, then nothing but those gets through, then they are blocked again."""
+        self.start("--transport", "auto")
+        for refused in (UPGRADES, REQUESTS, UPGRADES):
+            self.cutter.refuses = refused
+            self.psql("SELECT 1")
+            # What an older session gets to know would be remembered, too.
+            wait_until(lambda: self.open_sessions() == 0, 60, "the session to end")
+        self.assertGreaterEqual(self.cutter.counts[REFUSED], 3)
+
+    @needs_http_carrier
+    def test_a_session_begins_though_connections_break_and_requests_are_refused(self):
+        """WebSockets that break are suspected to be blocked, but nothing else gets through, either."""
+        self.start("--transport", "auto", early=0, harms=(RESET, TRUNCATE), times=3)
+        self.cutter.mean, self.cutter.refuses = 100, REQUESTS
+        self.psql("SELECT 1")
+        self.assertEqual((self.cutter.cuts, self.cutter.counts[REFUSED]), (3, 1))
 
     def test_a_stopped_client_goes_on(self):
         self.start()

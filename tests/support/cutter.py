@@ -46,6 +46,7 @@ IN_EXCHANGE = "inside OPEN or RESUME"
 IN_UPGRADE = "before the upgrade was done"
 REFUSED = "refused"
 LEFT_READABLE = "left with something to read"
+ANSWERED = "opened or resumed"
 
 CHUNK = 65536
 QUEUE_MAX = 4 * CHUNK
@@ -269,6 +270,7 @@ class Link:  # pylint: disable=too-many-instance-attributes
 
     def _on_frame(self, direction, kind, position, size):
         planned = self._planned()
+        self.cutter.counts[ANSWERED] += kind in (OPENED, RESUMED)
         if planned.inside is not None and kind in (OPEN, RESUME):
             dice, harm = planned.dice, planned.inside
             if dice.random() < 0.5:
