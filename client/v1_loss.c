@@ -57,6 +57,15 @@ void v1_give_up(struct v1 *v1, const char *reason)
     find_out(v1, TUNNEL_OUTCOME_UNKNOWN);
 }
 
+/* The server cannot know whether the answer it sent has come. If it has, nothing was done since. */
+static enum tunnel_outcome outcome_of(const struct v1 *v1, const struct tunnel_reset *end)
+{
+    bool has_come = end->xid != 0 && end->xid == v1->txn.xid &&
+                    v1->tunnel.events->ready_at(v1->tunnel.owner) > v1->txn.offset;
+
+    return has_come ? TUNNEL_OUTCOME_NONE : (enum tunnel_outcome)end->outcome;
+}
+
 void v1_lose(struct v1 *v1, const struct tunnel_reset *end)
 {
     size_t len = bytes_utf8_cut(end->text, 120);
@@ -65,5 +74,5 @@ void v1_lose(struct v1 *v1, const struct tunnel_reset *end)
         return;
     snprintf(v1->end, sizeof v1->end, "%s%s%.*s", tunnel_end_text(end->reason), len > 0 ? ": " : "",
              (int)len, (const char *)end->text.data);
-    find_out(v1, (enum tunnel_outcome)end->outcome);
+    find_out(v1, outcome_of(v1, end));
 }

@@ -22,6 +22,7 @@ void connection_enter(struct connection *connection)
 
 void connection_leave(struct connection *connection)
 {
+    connection_note_endings(connection);
     if (--connection->depth == 0)
         connection_settle(connection);
 }

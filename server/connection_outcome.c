@@ -27,7 +27,6 @@ void connection_on_committing(void *host, uint64_t xid)
                              .timeline = subject.timeline,
                              .generation = subject.generation};
 
-    connection->xid = xid;
     if (connection->client == NULL || subject.system == 0)
         return;
     outcome_prove(control_cancel_key(connection->server->control), &subject, txn.proof);
@@ -89,35 +88,62 @@ static void on_impatience(struct loop_timer *timer)
 
 void connection_check_outcome(struct connection *connection)
 {
+    enum tunnel_outcome outcome;
+    uint64_t xid;
+
     if (connection->absent == NULL ||
         (session_is_committing(connection->session) && !connection->closing))
         return;
-    conclude(connection, session_last_outcome(connection->session), connection->xid);
+    outcome = session_last_outcome(connection->session, &xid);
+    conclude(connection, outcome, xid);
     /* What it runs behind that must not go on for nobody. */
     connection->terminated = true;
     connection->closing = true;
 }
 
-static void wait_for_answer(struct connection *connection, uint64_t xid)
+static void wait_for_answer(struct connection *connection)
 {
     log_info(&connection->log, "its client is given up; waiting for the answer to COMMIT");
-    connection->xid = xid;
     if (connection->channel != NULL)
         stream_pause(connection->channel, false);
     connection->patience.on_expired = on_impatience;
     loop_timer_set(connection->server->loop, &connection->patience, OUTCOME_PATIENCE_MS);
 }
 
+void connection_note_endings(struct connection *connection)
+{
+    unsigned long endings = session_endings(connection->session);
+
+    if (connection->endings != endings)
+        connection->ended_at = connection->bytes_down;
+    connection->endings = endings;
+}
+
+/* What the session has to say holds for whoever has its answers. The client may wait for one that
+ * is on its way. */
+static enum tunnel_outcome outcome_for_client(const struct connection *connection, uint64_t *xid)
+{
+    enum tunnel_outcome outcome = session_outcome(connection->session, xid);
+    uint64_t missing = stream_undelivered(connection->client);
+
+    if (missing > connection->bytes_down - connection->ended_at) {
+        outcome = session_last_outcome(connection->session, xid);
+        return *xid != 0 && session_has_ended_last(connection->session) ? outcome
+                                                                        : TUNNEL_OUTCOME_UNKNOWN;
+    }
+    return missing > 0 && outcome == TUNNEL_OUTCOME_NONE ? TUNNEL_OUTCOME_UNKNOWN : outcome;
+}
+
 void connection_give_up(struct connection *connection, const char *reason)
 {
     uint64_t xid;
-    enum tunnel_outcome outcome = session_outcome(connection->session, &xid);
+    enum tunnel_outcome outcome = outcome_for_client(connection, &xid);
 
     connection_note(connection, reason);
     connection->absent = connection->client;
     connection->client = NULL;
     if (session_is_committing(connection->session) && !connection->closing) {
-        wait_for_answer(connection, xid);
+        wait_for_answer(connection);
         return;
     }
     conclude(connection, outcome, xid);

@@ -40,7 +40,8 @@ struct connection {
     struct stream *absent;      /* its client, away for too long, until told of the outcome */
     struct loop_timer patience; /* with what is to be told */
     struct outcome_search search;
-    uint64_t xid; /* of the last COMMIT that Postgres was asked about */
+    unsigned long endings; /* of transactions that were answered … */
+    uint64_t ended_at;     /* … and how far the client's bytes were by then, as in bytes_down */
     struct control_waiter cancelled;
     struct examination *examination; /* a statement job on a worker */
     unsigned depth;                  /* of calls into the session */
@@ -77,6 +78,8 @@ bool connection_refusal(const struct connection *connection, struct error *error
 /* connection_outcome.c */
 void connection_on_committing(void *host, uint64_t xid);
 void connection_ask_outcome(void *host, uint64_t xid);
+/* After each call into the session. */
+void connection_note_endings(struct connection *connection);
 /* The client has been away for too long. It is gone, unless it is `absent` until an answer to
  * COMMIT has come. */
 void connection_give_up(struct connection *connection, const char *reason);

@@ -52,6 +52,7 @@ struct stream_ops {
     /* All of the rest may be NULL. */
     void (*established)(struct stream *stream);
     void (*committing)(struct stream *stream, const struct tunnel_txn *txn);
+    uint64_t (*undelivered)(const struct stream *stream);
     void (*outcome)(struct stream *stream, enum tunnel_outcome outcome, uint64_t xid);
 };
 
@@ -112,6 +113,12 @@ static inline void stream_committing(struct stream *stream, const struct tunnel_
 {
     if (stream->ops->committing != NULL)
         stream->ops->committing(stream, txn);
+}
+
+/* Bytes of which the peer has not said that it has got them; also after on_given_up(). */
+static inline uint64_t stream_undelivered(const struct stream *stream)
+{
+    return stream->ops->undelivered != NULL ? stream->ops->undelivered(stream) : 0;
 }
 
 /* After on_given_up(): what became of the peer's transaction, should it come back after all. */

@@ -502,6 +502,13 @@ static void session_committing(struct stream *stream, const struct tunnel_txn *t
         transmit(session);
 }
 
+static uint64_t session_undelivered(const struct stream *stream)
+{
+    const struct tunnel_session *session = (const struct tunnel_session *)stream;
+
+    return endpoint_counts(session->endpoint).undelivered + buffer_len(&session->pending);
+}
+
 static void session_outcome_known(struct stream *stream, enum tunnel_outcome outcome, uint64_t xid)
 {
     struct tunnel_session *session = session_of(stream);
@@ -532,6 +539,7 @@ enum tunnel_refusal tunnel_session_open(struct attachment *attachment,
         .close = session_close,
         .established = session_established,
         .committing = session_committing,
+        .undelivered = session_undelivered,
         .outcome = session_outcome_known,
     };
     struct tunnel *tunnel = attachment->tunnel;

@@ -256,6 +256,7 @@ struct endpoint_counts endpoint_counts(const struct endpoint *endpoint)
         .bytes_sent = sent,
         .bytes_resent = endpoint->bytes_resent,
         .bytes_received = in->next - (in->finished ? 1 : 0),
+        .undelivered = endpoint->undelivered + ring_len(&out->ring),
         .ring = ring_len(&out->ring),
         .queue = ring_len(&in->queue),
     };

@@ -197,8 +197,9 @@ struct endpoint_counts {
     uint64_t bytes_sent;   /* once each */
     uint64_t bytes_resent; /* beyond that */
     uint64_t bytes_received;
-    size_t ring;  /* held now */
-    size_t queue; /* held now */
+    uint64_t undelivered; /* of the source, as far as known; also when it is over */
+    size_t ring;          /* held now */
+    size_t queue;         /* held now */
 };
 struct endpoint_counts endpoint_counts(const struct endpoint *endpoint);
 

@@ -51,6 +51,7 @@ struct endpoint {
     struct receiver in;
     struct pace pace; /* of `out` */
     uint64_t bytes_resent;
+    uint64_t undelivered; /* of the source, when it was over */
 
     /* Frames that wait to be taken; DATA, FIN and most ACKs follow from the streams. */
     enum tunnel_frame_type handshake; /* OPEN … RESUMED; 0: none */

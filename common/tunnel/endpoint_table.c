@@ -25,8 +25,10 @@ static void enter_state(struct endpoint *endpoint, int64_t now, enum endpoint_st
         endpoint->lost_at = INT64_MAX;
     if (state == ENDPOINT_DETACHED || state == ENDPOINT_NEW)
         endpoint->attachment = 0;
-    if (state == ENDPOINT_OVER)
+    if (state == ENDPOINT_OVER) {
+        endpoint->undelivered += ring_len(&endpoint->out.ring);
         sender_clear(&endpoint->out);
+    }
     endpoint->state = state;
 }
 

@@ -407,6 +407,7 @@ void login_connected(struct session *session, const struct session_upstream *ups
     }
     if (session->mode == SESSION_ELECTRIC) {
         session->text_settings.endings = session->pipeline.outcome.watched = true;
+        session->pipeline.outcome.asks = upstream->may_ask_xid;
         session->text_settings.fallback = session->settings->fallback;
         session->text_settings.framework_tables = session->settings->framework_tables;
     }

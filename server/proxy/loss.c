@@ -15,19 +15,37 @@ enum tunnel_outcome session_outcome(const struct session *session, uint64_t *xid
         return pipeline_outcome(&session->pipeline);
     case SESSION_IN_DOUBT:
         return TUNNEL_OUTCOME_IN_PROGRESS;
+    case SESSION_CLOSING:
+        return session->outcome;
     case SESSION_STARTUP:
     case SESSION_AUTHENTICATING:
     case SESSION_REJECTING:
     case SESSION_CONNECTING:
-    case SESSION_CLOSING:
         break;
     }
-    return session->pipeline.outcome.answered;
+    return TUNNEL_OUTCOME_NONE;
 }
 
-enum tunnel_outcome session_last_outcome(const struct session *session)
+enum tunnel_outcome session_last_outcome(const struct session *session, uint64_t *xid)
 {
-    return session->pipeline.outcome.answered;
+    const struct outcome *outcome = &session->pipeline.outcome;
+
+    if (outcome->under_way == 0) {
+        *xid = outcome->last_xid;
+        return outcome_answered(outcome);
+    }
+    *xid = outcome->xid;
+    return session->state == SESSION_CLOSING ? session->outcome : TUNNEL_OUTCOME_UNKNOWN;
+}
+
+unsigned long session_endings(const struct session *session)
+{
+    return session->pipeline.outcome.endings;
+}
+
+bool session_has_ended_last(const struct session *session)
+{
+    return session->pipeline.outcome.is_latest;
 }
 
 bool session_is_committing(const struct session *session)
@@ -71,6 +89,7 @@ void loss_begin(struct session *session, struct bytes reason)
     }
     (void)snprintf(session->loss, sizeof session->loss, "%.*s during COMMIT", (int)len,
                    (const char *)reason.data);
+    session->outcome = TUNNEL_OUTCOME_UNKNOWN;
     session_enter(session, SESSION_IN_DOUBT);
     if (outcome != TUNNEL_OUTCOME_IN_PROGRESS) {
         session_outcome_told(session, outcome);
@@ -95,7 +114,7 @@ void session_outcome_told(struct session *session, enum tunnel_outcome outcome)
 
     if (session->state != SESSION_IN_DOUBT)
         return;
-    session->pipeline.outcome.answered = outcome;
+    session->outcome = outcome;
     error_set(&error, STATUS_CLOSED, tunnel_outcome_sqlstate(outcome), "%s: %s", session->loss,
               tunnel_outcome_text(outcome));
     error_hint(&error, "%s", tunnel_outcome_hint(outcome));

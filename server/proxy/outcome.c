@@ -31,7 +31,7 @@ void outcome_sent(struct outcome *outcome, enum ending ending, enum outcome_scen
     outcome->refused = false;
     outcome->ending = ending;
     outcome->meanwhile = foretell(outcome, ending, scene, asked);
-    outcome->answered = TUNNEL_OUTCOME_UNKNOWN;
+    outcome->committed = outcome->rolled_back = false;
 }
 
 /* A number in text, at most 20 digits; 0 when it is none. */
@@ -59,8 +59,8 @@ void outcome_told(struct outcome *outcome, bool is_row, struct bytes body)
     if ((is_row && !bytes_take_u16(&body, &columns)) || columns != 1 ||
         !bytes_take_u32(&body, &length))
         return;
-    if (length == UINT32_MAX) { /* NULL: nothing was written */
-        outcome->meanwhile = TUNNEL_OUTCOME_NONE;
+    if (length == UINT32_MAX) { /* NULL: nothing was written, so far */
+        outcome->meanwhile = outcome->acts_late ? TUNNEL_OUTCOME_UNKNOWN : TUNNEL_OUTCOME_NONE;
         return;
     }
     if (!bytes_take(&body, length, &value))
@@ -75,45 +75,79 @@ void outcome_refused(struct outcome *outcome)
     outcome->meanwhile = TUNNEL_OUTCOME_ROLLED_BACK;
 }
 
+static bool is_any_of(struct bytes tag, const char *const *tags, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (bytes_equal_string(tag, tags[i]))
+            return true;
+    return false;
+}
+
 /* These take no snapshot, so that there is none yet if they are all there was. */
 static bool is_preparation(struct bytes tag)
 {
     static const char *const tags[] = {"BEGIN", "START TRANSACTION", "SET",    "RESET",
                                        "SHOW",  "SAVEPOINT",         "LISTEN", "RELEASE"};
 
-    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
-        if (bytes_equal_string(tag, tags[i]))
-            return true;
-    return false;
+    return is_any_of(tag, tags, sizeof tags / sizeof tags[0]);
 }
 
+/* Nothing of these is left for COMMIT. Of others there may be, and the transaction gets its number
+ * only then, or none: NOTIFY, a cursor WITH HOLD, rows of a foreign table. What a SELECT calls may
+ * notify somebody, too; that alone is not told from one that reads. */
+static bool is_done_at_once(struct bytes tag)
+{
+    static const char *const tags[] = {"CLOSE CURSOR", "DEALLOCATE", "DISCARD ALL", "EXPLAIN",
+                                       "LOCK TABLE",   "PREPARE",    "ROLLBACK"};
+    static const uint8_t none[] = {' ', '0'};
+
+    return is_preparation(tag) || bytes_starts_with(tag, "SELECT ") ||
+           bytes_starts_with(tag, "FETCH ") || bytes_starts_with(tag, "MOVE ") ||
+           (tag.len > sizeof none &&
+            bytes_equal(bytes_skip(tag, tag.len - sizeof none), bytes_of(none, sizeof none))) ||
+           is_any_of(tag, tags, sizeof tags / sizeof tags[0]);
+}
+
+void outcome_acted(struct outcome *outcome)
+{
+    outcome->acted = true;
+}
+
+void outcome_idle(struct outcome *outcome)
+{
+    outcome->acted = outcome->acts_late = false;
+}
+
+/* Behind a COMMIT there may be more in the same text, and in another transaction. */
 void outcome_tag(struct outcome *outcome, bool ends, struct bytes body)
 {
     struct bytes tag = bytes_first(body, body.len > 0 ? body.len - 1 : 0);
 
-    if (!ends) {
-        outcome->acted = outcome->acted || !is_preparation(tag);
-    } else if (outcome->answered == TUNNEL_OUTCOME_UNKNOWN) {
-        if (bytes_equal_string(tag, "COMMIT"))
-            outcome->answered = TUNNEL_OUTCOME_COMMITTED;
-        else if (bytes_equal_string(tag, "ROLLBACK"))
-            outcome->answered = TUNNEL_OUTCOME_ROLLED_BACK;
+    if (ends && bytes_equal_string(tag, "COMMIT")) {
+        outcome->committed = true;
+        outcome_idle(outcome);
+        return;
     }
+    if (ends && bytes_equal_string(tag, "ROLLBACK"))
+        outcome->rolled_back = true;
+    outcome->acted = outcome->acted || !is_preparation(tag);
+    outcome->acts_late = outcome->acts_late || !is_done_at_once(tag);
 }
 
-/* Of a text with more than one end, some took effect. */
 void outcome_failed(struct outcome *outcome)
 {
-    outcome->answered = outcome->answered == TUNNEL_OUTCOME_COMMITTED ? TUNNEL_OUTCOME_UNKNOWN
-                                                                      : TUNNEL_OUTCOME_ROLLED_BACK;
+    outcome->rolled_back = true;
 }
 
 void outcome_over(struct outcome *outcome)
 {
     outcome->under_way--;
+    outcome->last_xid = outcome->xid;
     outcome->xid = outcome->news = 0;
-    outcome->acted = outcome->refused = false;
+    outcome->refused = false;
     outcome->meanwhile = TUNNEL_OUTCOME_UNKNOWN;
+    outcome->endings++;
+    outcome->is_latest = true;
 }
 
 enum tunnel_outcome outcome_unanswered(const struct outcome *outcome)
@@ -121,4 +155,12 @@ enum tunnel_outcome outcome_unanswered(const struct outcome *outcome)
     if (outcome->under_way > 1)
         return TUNNEL_OUTCOME_UNKNOWN;
     return outcome->xid != 0 ? TUNNEL_OUTCOME_IN_PROGRESS : outcome->meanwhile;
+}
+
+/* Of several, some took effect and some did not: which of them is meant is not known. */
+enum tunnel_outcome outcome_answered(const struct outcome *outcome)
+{
+    if (outcome->committed == outcome->rolled_back)
+        return TUNNEL_OUTCOME_UNKNOWN;
+    return outcome->committed ? TUNNEL_OUTCOME_COMMITTED : TUNNEL_OUTCOME_ROLLED_BACK;
 }

@@ -67,8 +67,10 @@ static void entry_clear(struct pipeline *pipeline, struct plan_entry *entry)
         pipeline->running--;
     if (ends_in_ready(entry))
         pipeline->readies--;
-    if (entry->ends)
+    if (entry->ends) {
         outcome_over(&pipeline->outcome);
+        pipeline->ended = true;
+    }
     if (entry->rewrite != NULL)
         pipeline->rewrites--;
     rewrite_release(entry->rewrite);
@@ -106,6 +108,7 @@ static struct plan_entry *push(struct pipeline *pipeline, uint8_t type)
     if (runs_statements(entry)) {
         pipeline->running++;
         pipeline->unsettled = true;
+        pipeline->outcome.is_latest = false;
     }
     if (ends_in_ready(entry))
         pipeline->readies++;
@@ -325,10 +328,10 @@ bool pipeline_may_ask(const struct pipeline *pipeline, enum ending ending)
 {
     const struct outcome *outcome = &pipeline->outcome;
 
-    if (!outcome->watched || ending != ENDING_COMMIT || outcome->under_way > 0 ||
-        pipeline->skipping || pipeline->copying_in || pipeline->readies > 0)
+    if (!outcome->asks || ending != ENDING_COMMIT || outcome->under_way > 0 || pipeline->skipping ||
+        pipeline->copying_in || pipeline->readies > 0)
         return false;
-    if (pipeline->count == 0)
+    if (pipeline->count == 0 && !pipeline->open)
         return pipeline->status == 'T' && outcome->acted;
     return pipeline->status != 'E' && (outcome->acted || pipeline->running > 0);
 }
@@ -342,14 +345,15 @@ enum tunnel_outcome pipeline_outcome(const struct pipeline *pipeline)
 {
     if (pipeline->outcome.under_way > 0)
         return outcome_unanswered(&pipeline->outcome);
-    if (pipeline->status != 'I')
+    if (pipeline->status != 'I' && !pipeline->ended)
         return TUNNEL_OUTCOME_ROLLED_BACK;
-    return pipeline->running > 0 ? TUNNEL_OUTCOME_UNKNOWN : TUNNEL_OUTCOME_NONE;
+    /* It is ReadyForQuery that says a statement without a transaction of its own is committed. */
+    return pipeline->unsettled ? TUNNEL_OUTCOME_UNKNOWN : TUNNEL_OUTCOME_NONE;
 }
 
 static enum outcome_scene scene_of(const struct pipeline *pipeline)
 {
-    if (pipeline->count > 0 || pipeline->copying_in)
+    if (pipeline->count > 0 || pipeline->copying_in || pipeline->open)
         return OUTCOME_BUSY;
     if (pipeline->status == 'I')
         return OUTCOME_IDLE;
@@ -550,7 +554,8 @@ bool pipeline_wants(const struct pipeline *pipeline, uint8_t type)
     case PGWIRE_EMPTY_QUERY_RESPONSE:
     case PGWIRE_PORTAL_SUSPENDED:
         return marks != 0 || pipeline_subject(pipeline) != NULL ||
-               (outcome->watched && (!outcome->acted || outcome->under_way > 0));
+               (outcome->watched &&
+                (!outcome->acted || !outcome->acts_late || outcome->under_way > 0));
     case PGWIRE_ROW_DESCRIPTION:
         return (marks & MARK_DESCRIBES) != 0;
     case PGWIRE_DATA_ROW:
@@ -624,9 +629,10 @@ static void note_ready(struct pipeline *pipeline, struct bytes body)
 {
     if (body.len == 1) {
         pipeline->status = (char)body.data[0];
+        pipeline->ended = false;
         if (pipeline->status == 'I') {
             names_forget_portals(&pipeline->names);
-            pipeline->outcome.acted = false;
+            outcome_idle(&pipeline->outcome);
         }
     }
     if (pipeline->running == 0)
@@ -695,7 +701,9 @@ static enum plan_verdict judge_outcome(struct pipeline *pipeline, const struct p
             outcome_refused(outcome);
     } else if (type == PGWIRE_ERROR_RESPONSE && entry->ends) {
         outcome_failed(outcome);
-    } else if (type == PGWIRE_COMMAND_COMPLETE && entry->marks == 0) {
+    } else if (type == PGWIRE_PORTAL_SUSPENDED || type == PGWIRE_FUNCTION_CALL_RESPONSE) {
+        outcome_acted(outcome);
+    } else if (type == PGWIRE_COMMAND_COMPLETE && (entry->marks | MARK_WATCHED) == MARK_WATCHED) {
         outcome_tag(outcome, entry->ends, body);
         /* The client has its answer: the question's error. */
         if (entry->ends && outcome->refused)

@@ -35,7 +35,8 @@ struct pipeline {
     size_t rewrites;     /* entries that hold one; 0, and no names known: names need not be kept */
     size_t running;      /* entries that run statements */
     size_t readies;      /* entries that a ReadyForQuery answers */
-    struct outcome outcome; /* fields to be read; `watched` and `news` to be set */
+    struct outcome outcome; /* fields to be read; `watched`, `asks` and `news` to be set */
+    bool ended;             /* what may end a transaction was answered since `status` was */
     bool unsettled;         /* a statement may have changed settings that are not reported yet */
     bool skipping;          /* after an error the server drops everything up to the next Sync */
     bool copying_in;        /* it swallows Sync until CopyDone or CopyFail; to be read */

@@ -111,6 +111,8 @@ void session_close(struct session *session, const char *reason)
 {
     if (session->state == SESSION_CLOSING)
         return;
+    if (session->state == SESSION_READY)
+        session->outcome = pipeline_outcome(&session->pipeline);
     session_enter(session, SESSION_CLOSING);
     session->ops->set_timer(session->host, 0);
     session->ops->close(session->host, reason);
@@ -326,6 +328,8 @@ void session_upstream_end(struct session *session)
     }
     error_set(&error, STATUS_CLOSED, "08006", "the connection to Postgres was lost");
     error_hint(&error, "Connect again; if it happens again, look into the log of Postgres.");
+    if (pipeline_outcome(&session->pipeline) == TUNNEL_OUTCOME_UNKNOWN)
+        loss_add_doubt(&error);
     session_fail(session, &error);
 }
 

@@ -64,6 +64,7 @@ struct session_upstream {
     const char *const *parameters; /* ParameterStatus: name, value, …, NULL */
     bool asked_database_exists;
     const struct error *notice; /* for the client; NULL: none */
+    bool may_ask_xid;           /* everybody may call pg_current_xact_id_if_assigned() */
     uint64_t system;            /* which Postgres, as in struct tunnel_txn; 0: not known */
     uint32_t timeline;
     uint64_t generation;
@@ -158,8 +159,12 @@ enum tunnel_outcome session_outcome(const struct session *session, uint64_t *xid
 bool session_is_committing(const struct session *session);
 /* Postgres is lost, and so may be its answer: session_outcome_told() is waited for. */
 bool session_is_in_doubt(const struct session *session);
-/* What Postgres has answered to the last COMMIT. */
-enum tunnel_outcome session_last_outcome(const struct session *session);
+/* What Postgres has answered to the last COMMIT or ROLLBACK, and of which transaction, if known. */
+enum tunnel_outcome session_last_outcome(const struct session *session, uint64_t *xid);
+/* How many of these it has answered. */
+unsigned long session_endings(const struct session *session);
+/* Nothing was run since the last one. */
+bool session_has_ended_last(const struct session *session);
 /* Drain or limit: FATAL to the client at the next message boundary, then close; without the FATAL
  * when that boundary does not come in two seconds. */
 void session_terminate(struct session *session, const struct error *error);

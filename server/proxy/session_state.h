@@ -86,7 +86,8 @@ struct session {
     struct pipeline pipeline;
 
     /* loss.c */
-    char loss[200]; /* of Postgres */
+    char loss[200];              /* of Postgres */
+    enum tunnel_outcome outcome; /* when it was closed: as far as known by then */
 };
 
 /* session.c */

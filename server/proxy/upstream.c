@@ -38,6 +38,13 @@ static const char *const reported[] = {
 };
 enum { REPORTED = sizeof(reported) / sizeof(reported[0]) };
 
+/* Whether pg_current_xact_id_if_assigned(), which everybody may call unless somebody has revoked
+ * that, can be called as whomever the client makes itself: a refusal would undo its transaction. */
+#define XID_IS_PUBLIC_SQL                                                   \
+    "coalesce(pg_catalog.has_function_privilege('public'::pg_catalog.name," \
+    " 5060::pg_catalog.oid, 'EXECUTE') AND"                                 \
+    " pg_catalog.has_schema_privilege('public'::pg_catalog.name, 'pg_catalog', 'USAGE'), false)"
+
 enum upstream_state { UPSTREAM_CONNECTING, UPSTREAM_CONNECTED, UPSTREAM_FAILED, UPSTREAM_CLOSING };
 
 struct upstream {
@@ -96,7 +103,7 @@ static bool ask_backend(struct upstream *upstream, const struct pg_patience *pat
     char *sql = mem_format("SELECT pid, " UPSTREAM_BACKEND_START_SQL ","
                            " EXISTS (SELECT FROM pg_catalog.pg_database"
                            " WHERE datname OPERATOR(pg_catalog.=) %s), " OUTCOME_PLACE_SQL
-                           " FROM pg_catalog.pg_stat_activity"
+                           ", " XID_IS_PUBLIC_SQL " FROM pg_catalog.pg_stat_activity"
                            " WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()",
                            asked != NULL ? asked : "NULL");
     PGresult *result = pg_query(upstream->conn, sql, patience, &upstream->error);
@@ -110,6 +117,7 @@ static bool ask_backend(struct upstream *upstream, const struct pg_patience *pat
         upstream->session.system = strtoull(PQgetvalue(result, 0, 3), NULL, 10);
         upstream->session.timeline = (uint32_t)strtoul(PQgetvalue(result, 0, 4), NULL, 16);
         upstream->session.generation = strtoull(PQgetvalue(result, 0, 5), NULL, 10);
+        upstream->session.may_ask_xid = PQgetvalue(result, 0, 6)[0] == 't';
     } else if (result != NULL) {
         (void)error_set(&upstream->error, STATUS_UNAVAILABLE, "08006",
                         "Postgres does not know its own backend");

@@ -289,6 +289,39 @@ class ClientLost(CertaintyTest):
         return self.cluster.psql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
                                  " AND query = 'SELECT pg_sleep(600)'")
 
+    def unheard(self, tunnel, session, statement):
+        """It is answered, and the client goes without having said that it got that."""
+        tunnel.acknowledges = False
+        session.send(wire.query(statement))
+        session.receive_until("Z")
+        tunnel.close()
+
+    def test_an_answer_that_may_not_have_come_is_told(self):
+        tunnel, session = self.open()
+        self.begin(session, 5002)
+        self.unheard(tunnel, session, "COMMIT")
+        self.server.wait_for("its client is given up; transaction [0-9]+: committed")
+        end = self.end_of(tunnel)
+        self.assertEqual((end.reason, end.outcome), (EXPIRED, COMMITTED))
+        self.assertGreater(end.xid, 0)
+        self.assertTrue(self.is_there(5002))
+
+    def test_of_a_statement_by_itself_that_is_not_known(self):
+        tunnel, session = self.open()
+        self.unheard(tunnel, session, "INSERT INTO items VALUES (5003)")
+        self.server.wait_for("its client is given up; transaction: unknown")
+        self.assertEqual(self.end_of(tunnel).outcome, UNKNOWN)
+        self.assertTrue(self.is_there(5003))
+
+    def test_what_came_is_not_told_again(self):
+        tunnel, session = self.open()
+        self.begin(session, 5004)
+        session.query("COMMIT")
+        session.query("SELECT 1")
+        tunnel.close()
+        self.server.wait_for("its client is given up; transaction: none")
+        self.assertEqual(self.end_of(tunnel).outcome, NONE)
+
     def test_what_was_idle_lost_nothing(self):
         tunnel, _ = self.open()
         tunnel.close()

@@ -268,6 +268,7 @@ void upstream_ready_with(bool asked_exists)
                                         .secret = 0x01020304,
                                         .parameters = parameters,
                                         .asked_database_exists = asked_exists,
+                                        .may_ask_xid = true,
                                     });
 }
 
