@@ -6,26 +6,6 @@
 
 #include "common/memory.h"
 
-/* Up to the separator, which is taken, too. */
-static struct bytes take_until(struct bytes *in, char separator)
-{
-    const uint8_t *end = in->len > 0 ? memchr(in->data, separator, in->len) : NULL;
-    size_t len = end != NULL ? (size_t)(end - in->data) : in->len;
-    struct bytes part = bytes_first(*in, len);
-
-    *in = bytes_skip(*in, end != NULL ? len + 1 : len);
-    return part;
-}
-
-static struct bytes trim(struct bytes text)
-{
-    while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = bytes_skip(text, 1);
-    while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-        text.len--;
-    return text;
-}
-
 /* What may stand in a header of ours. */
 static bool is_plain(struct bytes text)
 {
@@ -40,7 +20,7 @@ static bool is_plain(struct bytes text)
 static bool ends_at_once(struct bytes attributes)
 {
     while (attributes.len > 0) {
-        struct bytes attribute = trim(take_until(&attributes, ';'));
+        struct bytes attribute = bytes_trim(bytes_take_until(&attributes, ';'));
 
         if (bytes_find_ignoring_case(attribute, "max-age=") == 0 && attribute.len > 8 &&
             (attribute.data[8] == '0' || attribute.data[8] == '-'))
@@ -68,9 +48,9 @@ static void drop_named(struct cookies *cookies, struct bytes name)
 
 void cookies_set(struct cookies *cookies, struct bytes field)
 {
-    struct bytes pair = trim(take_until(&field, ';'));
+    struct bytes pair = bytes_trim(bytes_take_until(&field, ';'));
     struct bytes value = pair;
-    struct bytes name = take_until(&value, '=');
+    struct bytes name = bytes_take_until(&value, '=');
 
     if (name.len == 0 || name.len == pair.len || !is_plain(pair))
         return;

@@ -256,7 +256,7 @@ static void try_again(struct http_carrier *http, struct direction *direction, co
 static bool is_of_frames(const struct http_head *head)
 {
     return head->status == 200 &&
-           http_equals(http_head_field(head, "content-type"), TUNNEL_HTTP_TYPE);
+           bytes_equal_ignoring_case(http_head_field(head, "content-type"), TUNNEL_HTTP_TYPE);
 }
 
 static void note_cookies(struct http_carrier *http, const struct http_head *head)
@@ -264,7 +264,7 @@ static void note_cookies(struct http_carrier *http, const struct http_head *head
     struct bytes fields = head->fields, line, name, value;
 
     while (http->cookies != NULL && http_take_line(&fields, &line))
-        if (http_read_field(line, &name, &value) && http_equals(name, "set-cookie"))
+        if (http_read_field(line, &name, &value) && bytes_equal_ignoring_case(name, "set-cookie"))
             cookies_set(http->cookies, value);
 }
 

@@ -24,36 +24,11 @@ bool http_take_line(struct bytes *in, struct bytes *line)
     return true;
 }
 
-static bool is_blank(uint8_t byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
-static struct bytes trim(struct bytes text)
-{
-    while (text.len > 0 && is_blank(text.data[0]))
-        text = bytes_skip(text, 1);
-    while (text.len > 0 && is_blank(text.data[text.len - 1]))
-        text.len--;
-    return text;
-}
-
-bool http_equals(struct bytes text, const char *other)
-{
-    return text.len == strlen(other) &&
-           (text.len == 0 || strncasecmp((const char *)text.data, other, text.len) == 0);
-}
-
 bool http_list_has(struct bytes list, const char *token)
 {
-    while (list.len > 0) {
-        const uint8_t *comma = memchr(list.data, ',', list.len);
-        size_t len = comma != NULL ? (size_t)(comma - list.data) : list.len;
-
-        if (http_equals(trim(bytes_first(list, len)), token))
+    while (list.len > 0)
+        if (bytes_equal_ignoring_case(bytes_trim(bytes_take_until(&list, ',')), token))
             return true;
-        list = bytes_skip(list, comma != NULL ? len + 1 : len);
-    }
     return false;
 }
 
@@ -85,7 +60,7 @@ bool http_read_field(struct bytes line, struct bytes *name, struct bytes *value)
     if (colon == NULL)
         return false;
     *name = bytes_first(line, (size_t)(colon - line.data));
-    *value = trim(bytes_skip(line, name->len + 1));
+    *value = bytes_trim(bytes_skip(line, name->len + 1));
     return true;
 }
 
@@ -114,7 +89,7 @@ struct bytes http_head_field(const struct http_head *head, const char *wanted)
     struct bytes fields = head->fields, line, name, value;
 
     while (http_take_line(&fields, &line))
-        if (http_read_field(line, &name, &value) && http_equals(name, wanted))
+        if (http_read_field(line, &name, &value) && bytes_equal_ignoring_case(name, wanted))
             return value;
     return bytes_of(NULL, 0);
 }
@@ -154,17 +129,17 @@ static void note_field(struct framing *framing, struct bytes name, struct bytes 
 {
     uint64_t length = 0;
 
-    if (http_equals(name, "content-length")) {
+    if (bytes_equal_ignoring_case(name, "content-length")) {
         bool fits =
             read_length(value, &length) && (!framing->has_length || framing->length == length);
 
         framing->lengths_differ |= !fits;
         framing->has_length = true;
         framing->length = length;
-    } else if (http_equals(name, "transfer-encoding")) {
+    } else if (bytes_equal_ignoring_case(name, "transfer-encoding")) {
         framing->is_coded = true;
-        framing->is_chunked = http_equals(value, "chunked");
-    } else if (http_equals(name, "connection")) {
+        framing->is_chunked = bytes_equal_ignoring_case(value, "chunked");
+    } else if (bytes_equal_ignoring_case(name, "connection")) {
         framing->closes |= http_list_has(value, "close");
         framing->keeps |= http_list_has(value, "keep-alive");
     }
@@ -305,9 +280,7 @@ static bool read_chunk_size(struct bytes line, uint64_t *size)
         if (*size > BODY_MAX)
             return false;
     }
-    line = bytes_skip(line, digits);
-    while (line.len > 0 && is_blank(line.data[0]))
-        line = bytes_skip(line, 1);
+    line = bytes_trim(bytes_skip(line, digits));
     return digits > 0 && (line.len == 0 || line.data[0] == ';');
 }
 

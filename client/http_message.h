@@ -19,7 +19,6 @@ bool http_take_line(struct bytes *in, struct bytes *line);
 bool http_read_status_line(struct bytes line, unsigned *minor, unsigned *status);
 /* "name: value", the value trimmed. */
 bool http_read_field(struct bytes line, struct bytes *name, struct bytes *value);
-bool http_equals(struct bytes text, const char *other); /* ignoring case */
 /* Whether a comma-separated list holds `token`. */
 bool http_list_has(struct bytes list, const char *token);
 /* Whether bytes may be the beginning of a response; to refuse what cannot before a line has come.

@@ -92,27 +92,27 @@ struct checks {
 static void read_field(struct bytes name, struct bytes value, const char *accept,
                        struct upgrade_response *response, struct checks *checks)
 {
-    if (http_equals(name, "upgrade"))
+    if (bytes_equal_ignoring_case(name, "upgrade"))
         checks->upgrade |= http_list_has(value, "websocket");
-    else if (http_equals(name, "connection"))
+    else if (bytes_equal_ignoring_case(name, "connection"))
         checks->connection |= http_list_has(value, "upgrade");
-    else if (http_equals(name, "sec-websocket-accept"))
+    else if (bytes_equal_ignoring_case(name, "sec-websocket-accept"))
         checks->accept = bytes_equal_string(value, accept);
-    else if (http_equals(name, "sec-websocket-extensions"))
+    else if (bytes_equal_ignoring_case(name, "sec-websocket-extensions"))
         checks->extensions |= value.len > 0;
-    else if (http_equals(name, "sec-websocket-protocol"))
+    else if (bytes_equal_ignoring_case(name, "sec-websocket-protocol"))
         response->subprotocol = value;
-    else if (http_equals(name, "location"))
+    else if (bytes_equal_ignoring_case(name, "location"))
         response->location = value;
-    else if (http_equals(name, "server"))
+    else if (bytes_equal_ignoring_case(name, "server"))
         response->server = value;
-    else if (http_equals(name, "content-type"))
+    else if (bytes_equal_ignoring_case(name, "content-type"))
         response->content_type = value;
-    else if (http_equals(name, "retry-after"))
+    else if (bytes_equal_ignoring_case(name, "retry-after"))
         response->retry_after = value;
-    else if (http_equals(name, TUNNEL_HTTP_FIELD))
+    else if (bytes_equal_ignoring_case(name, TUNNEL_HTTP_FIELD))
         response->is_ours = bytes_equal_string(value, TUNNEL_HTTP_HERE);
-    else if (http_equals(name, "set-cookie") && response->cookie_count < COOKIES_MAX)
+    else if (bytes_equal_ignoring_case(name, "set-cookie") && response->cookie_count < COOKIES_MAX)
         response->cookies[response->cookie_count++] = value;
 }
 

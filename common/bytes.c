@@ -108,6 +108,11 @@ bool bytes_take_string(struct bytes *in, struct bytes *out)
     return true;
 }
 
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
 static uint8_t lower(uint8_t c)
 {
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
@@ -119,6 +124,29 @@ static bool matches_ignoring_case(const uint8_t *data, const char *needle, size_
         if (lower(data[i]) != lower((uint8_t)needle[i]))
             return false;
     return true;
+}
+
+struct bytes bytes_trim(struct bytes view)
+{
+    while (view.len > 0 && is_blank(view.data[0]))
+        view = bytes_skip(view, 1);
+    while (view.len > 0 && is_blank(view.data[view.len - 1]))
+        view.len--;
+    return view;
+}
+
+struct bytes bytes_take_until(struct bytes *in, char separator)
+{
+    const uint8_t *at = in->len > 0 ? memchr(in->data, separator, in->len) : NULL;
+    struct bytes part = at != NULL ? bytes_first(*in, (size_t)(at - in->data)) : *in;
+
+    *in = bytes_skip(*in, part.len + 1);
+    return part;
+}
+
+bool bytes_equal_ignoring_case(struct bytes a, const char *string)
+{
+    return a.len == strlen(string) && matches_ignoring_case(a.data, string, a.len);
 }
 
 /* Position of the next byte equal to `low` or `high` from `from` on; `view.len` if absent. */

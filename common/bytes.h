@@ -38,6 +38,12 @@ bool bytes_take_u64(struct bytes *in, uint64_t *out);
 /* Takes up to and including the next NUL; `out` is without it. */
 bool bytes_take_string(struct bytes *in, struct bytes *out);
 
+/* Without the spaces and tabs around it. */
+struct bytes bytes_trim(struct bytes view);
+/* Takes everything up to `separator`, and that; what is left when it is absent. */
+struct bytes bytes_take_until(struct bytes *in, char separator);
+
+bool bytes_equal_ignoring_case(struct bytes a, const char *string); /* of ASCII letters */
 /* Position of the first `needle`, ASCII letters compared without case; `view.len` if absent. */
 size_t bytes_find_ignoring_case(struct bytes view, const char *needle);
 

@@ -162,6 +162,19 @@ START_TEST(a_cut_never_goes_through_a_character) /* cut at _i */
 }
 END_TEST
 
+START_TEST(lists_are_taken_apart)
+{
+    struct bytes list = bytes_of_string(" a\t, ,Bc");
+
+    ck_assert(bytes_equal_string(bytes_trim(bytes_take_until(&list, ',')), "a"));
+    ck_assert_uint_eq(bytes_trim(bytes_take_until(&list, ',')).len, 0);
+    ck_assert(bytes_equal_ignoring_case(bytes_take_until(&list, ','), "bC"));
+    ck_assert_uint_eq(list.len, 0);
+    ck_assert_uint_eq(bytes_take_until(&list, ',').len, 0);
+    ck_assert(!bytes_equal_ignoring_case(bytes_of_string("ab"), "a"));
+}
+END_TEST
+
 START_TEST(a_cut_of_what_is_no_utf8_cuts_anywhere)
 {
     ck_assert_uint_eq(bytes_utf8_cut(bytes_of_string("\x80\x80\x80\x80\x80\x80"), 5), 5);
@@ -172,6 +185,6 @@ END_TEST
 SUITE("bytes", TEST(integers_are_read_big_endian), LOOP(a_short_view_is_left_alone, 0, 8),
       TEST(a_string_ends_at_its_nul), TEST(views_are_clamped),
       TEST(comparison_looks_at_length_and_content), TEST(a_word_is_found_in_any_case),
-      LOOP(a_word_is_found_at_any_place_in_a_long_text, 0, 10), TEST(utf8_is_told_from_what_is_not),
-      LOOP(a_cut_never_goes_through_a_character, 0, 12),
+      TEST(lists_are_taken_apart), LOOP(a_word_is_found_at_any_place_in_a_long_text, 0, 10),
+      TEST(utf8_is_told_from_what_is_not), LOOP(a_cut_never_goes_through_a_character, 0, 12),
       TEST(a_cut_of_what_is_no_utf8_cuts_anywhere))
