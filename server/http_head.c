@@ -5,17 +5,24 @@
 #include <string.h>
 #include <strings.h>
 
-enum { METHOD_MAX = 16, LENGTH_DIGITS_MAX = 15 };
+enum {
+    METHOD_MAX = 16,
+    LENGTH_DIGITS_MAX = 15,
+    ENTRIES_MAX = 64, /* of the library's table of some eighty */
+};
 
 /* What is known of a head while it is read. */
 struct parser {
     struct http_head *head;
     struct buffer *out;
-    unsigned lines;
+    unsigned entries; /* what the library keeps in its table: arguments, headers that it knows */
     bool version_1_0;
     bool has_host;
     bool has_length;
     bool has_coding;
+    bool closes; /* what Connection lists */
+    bool keeps;
+    bool upgrades;
 };
 
 static enum status refuse(struct http_head *head, int status, const char *reason)
@@ -60,34 +67,10 @@ static bool is_value(struct bytes text)
     return true;
 }
 
-static bool equals_ignoring_case(struct bytes text, const char *word)
-{
-    return text.len == strlen(word) && strncasecmp((const char *)text.data, word, text.len) == 0;
-}
-
-static struct bytes trim(struct bytes text)
-{
-    while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = bytes_skip(text, 1);
-    while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-        text.len--;
-    return text;
-}
-
-/* Takes everything up to `separator`, and that; what is left when it is absent. */
-static struct bytes take_until(struct bytes *text, char separator)
-{
-    const uint8_t *at = text->len > 0 ? memchr(text->data, separator, text->len) : NULL;
-    struct bytes part = at != NULL ? bytes_first(*text, (size_t)(at - text->data)) : *text;
-
-    *text = bytes_skip(*text, part.len + 1);
-    return part;
-}
-
 static bool lists(struct bytes value, const char *word)
 {
     while (value.len > 0)
-        if (equals_ignoring_case(trim(take_until(&value, ',')), word))
+        if (bytes_equal_ignoring_case(bytes_trim(bytes_take_until(&value, ',')), word))
             return true;
     return false;
 }
@@ -142,8 +125,8 @@ static bool append_path(struct buffer *out, struct bytes target)
 static enum status take_request_line(struct parser *parser, struct bytes line)
 {
     struct http_head *head = parser->head;
-    struct bytes method = take_until(&line, ' ');
-    struct bytes target = take_until(&line, ' ');
+    struct bytes method = bytes_take_until(&line, ' ');
+    struct bytes target = bytes_take_until(&line, ' ');
 
     if (!is_token(method) || !is_target(target))
         return malformed(head, "malformed request line");
@@ -154,6 +137,8 @@ static enum status take_request_line(struct parser *parser, struct bytes line)
     if (!is_known_method(method))
         return refuse(head, 501, "no such method here");
     parser->version_1_0 = line.data[line.len - 1] == '0';
+    for (size_t i = 0; i < target.len; i++)
+        parser->entries += target.data[i] == '&';
     (void)buffer_append(parser->out, method);
     (void)buffer_append_format(parser->out, " ");
     if (!append_path(parser->out, target))
@@ -164,11 +149,14 @@ static enum status take_request_line(struct parser *parser, struct bytes line)
 
 /* Headers */
 
-/* Whether the library takes `name` for (the beginning of) something else; see the header. Its names
- * end in a colon, or it does not wait for one. */
-static bool is_misread(struct bytes name)
+/* What the library makes of a name. */
+enum reading { UNKNOWN, KNOWN, MISREAD };
+
+/* Misread is one that it takes for (the beginning of) something else; see the header. Its names end
+ * in a colon, or it does not wait for one. */
+static enum reading reading_of(struct bytes name)
 {
-    bool misread = false;
+    enum reading reading = UNKNOWN;
     const char *known;
 
     for (int i = 0; (known = (const char *)lws_token_to_string((enum lws_token_indexes)i)) != NULL;
@@ -180,11 +168,11 @@ static bool is_misread(struct bytes name)
         if (len == 0 || strncasecmp(known, (const char *)name.data, common) != 0)
             continue;
         if (whole && name.len == len - 1)
-            return false;
+            return KNOWN;
         if (name.len < len || !whole)
-            misread = true;
+            reading = MISREAD;
     }
-    return misread;
+    return reading;
 }
 
 static enum status take_length(struct parser *parser, struct bytes value)
@@ -215,6 +203,13 @@ static void take_forwarded(struct http_head *head, struct bytes value)
     head->forwarded[head->forwarded_count++] = value;
 }
 
+static void take_connection(struct parser *parser, struct bytes list)
+{
+    parser->closes |= lists(list, "close");
+    parser->keeps |= lists(list, "keep-alive");
+    parser->upgrades |= lists(list, "upgrade");
+}
+
 static void pass(struct parser *parser, struct bytes name, struct bytes value)
 {
     (void)buffer_append(parser->out, name);
@@ -223,30 +218,47 @@ static void pass(struct parser *parser, struct bytes name, struct bytes value)
     (void)buffer_append_format(parser->out, "\r\n");
 }
 
+/* One word, which is all that libwebsockets understands there. */
+static void pass_connection(struct parser *parser)
+{
+    const char *word = parser->head->upgrade && parser->upgrades ? "Upgrade"
+                       : parser->closes                          ? "close"
+                       : parser->keeps                           ? "keep-alive"
+                                                                 : NULL;
+
+    if (word != NULL)
+        pass(parser, bytes_of_string("Connection"), bytes_of_string(word));
+}
+
 static enum status take_header(struct parser *parser, struct bytes name, struct bytes value)
 {
     struct http_head *head = parser->head;
+    enum reading reading = reading_of(name);
 
-    if (equals_ignoring_case(name, "Content-Length")) {
+    parser->entries += reading == KNOWN;
+    if (bytes_equal_ignoring_case(name, "Content-Length")) {
         if (take_length(parser, value) != STATUS_OK)
             return STATUS_INVALID;
-    } else if (equals_ignoring_case(name, "Transfer-Encoding")) {
+    } else if (bytes_equal_ignoring_case(name, "Transfer-Encoding")) {
         parser->has_coding = true;
         return STATUS_OK;
-    } else if (equals_ignoring_case(name, "Host")) {
+    } else if (bytes_equal_ignoring_case(name, "Host")) {
         if (parser->has_host)
             return malformed(head, "Host is there twice");
         parser->has_host = true;
-    } else if (equals_ignoring_case(name, "X-Forwarded-For")) {
+    } else if (bytes_equal_ignoring_case(name, "X-Forwarded-For")) {
         take_forwarded(head, value);
         return STATUS_OK;
-    } else if (equals_ignoring_case(name, "Upgrade")) {
+    } else if (bytes_equal_ignoring_case(name, "Upgrade")) {
         /* Others may be ignored, and are (RFC 9110 section 7.8). */
         if (parser->version_1_0 || head->upgrade || !lists(value, "websocket"))
             return STATUS_OK;
         head->upgrade = true;
         value = bytes_of_string("websocket");
-    } else if (equals_ignoring_case(name, HTTP_HEAD_CLIENT) || is_misread(name)) {
+    } else if (bytes_equal_ignoring_case(name, "Connection")) {
+        take_connection(parser, value);
+        return STATUS_OK;
+    } else if (bytes_equal_ignoring_case(name, HTTP_HEAD_CLIENT) || reading == MISREAD) {
         return STATUS_OK;
     }
     pass(parser, name, value);
@@ -256,20 +268,18 @@ static enum status take_header(struct parser *parser, struct bytes name, struct 
 static enum status take_line(struct parser *parser, struct bytes line)
 {
     struct bytes value = line;
-    struct bytes name = take_until(&value, ':');
+    struct bytes name = bytes_take_until(&value, ':');
 
-    if (++parser->lines > HTTP_HEAD_LINES_MAX)
-        return refuse(parser->head, 431, "too many headers");
     if (line.data[0] == ' ' || line.data[0] == '\t')
         return malformed(parser->head, "folded header lines are obsolete (RFC 9112 section 5.2)");
     if (name.len == line.len || !is_token(name) || !is_value(value))
         return malformed(parser->head, "malformed header line");
-    return take_header(parser, name, trim(value));
+    return take_header(parser, name, bytes_trim(value));
 }
 
 /* The whole */
 
-static enum status check_whole(const struct parser *parser)
+static enum status finish(struct parser *parser)
 {
     struct http_head *head = parser->head;
 
@@ -281,6 +291,9 @@ static enum status check_whole(const struct parser *parser)
         return refuse(head, 411, "a request with a body needs Content-Length here");
     if (head->upgrade && head->body > 0)
         return malformed(head, "an upgrade request has no body");
+    if (parser->entries > ENTRIES_MAX)
+        return refuse(head, 431, "too many headers and arguments");
+    pass_connection(parser);
     return buffer_failed(parser->out) ? refuse(head, 431, "the request's head is too long")
                                       : STATUS_OK;
 }
@@ -288,7 +301,10 @@ static enum status check_whole(const struct parser *parser)
 /* The length of the head at the front of `in`, with the empty line. */
 static enum status find_end(struct bytes in, struct http_head *head, size_t *end)
 {
-    for (size_t at = 0;;) {
+    size_t at = 0;
+
+    /* With the request line and the empty one. */
+    for (unsigned lines = 0; lines < HTTP_HEAD_LINES_MAX + 2; lines++) {
         const uint8_t *newline = memchr(in.data + at, '\n', in.len - at);
         size_t next;
 
@@ -303,6 +319,7 @@ static enum status find_end(struct bytes in, struct http_head *head, size_t *end
         }
         at = next;
     }
+    return refuse(head, 431, "too many headers");
 }
 
 /* What no request begins with is refused before anything else is waited for. */
@@ -334,19 +351,19 @@ enum status http_head_take(struct bytes *in, struct http_head *head, struct buff
     if ((status = check_beginning(rest, head)) != STATUS_OK)
         return status;
     status = find_end(rest, head, &end);
-    if (status == STATUS_MORE && in->len >= HTTP_HEAD_MAX)
+    if ((status == STATUS_MORE && in->len >= HTTP_HEAD_MAX) || end > HTTP_HEAD_MAX)
         return refuse(head, 431, "the request's head is too long");
     if (status != STATUS_OK)
         return status;
 
     lines = bytes_first(rest, end - 2);
     for (bool first = true; lines.len > 0 && status == STATUS_OK; first = false) {
-        struct bytes line = take_until(&lines, '\n');
+        struct bytes line = bytes_take_until(&lines, '\n');
 
         line.len--; /* CR */
         status = first ? take_request_line(&parser, line) : take_line(&parser, line);
     }
-    if (status == STATUS_OK && (status = check_whole(&parser)) == STATUS_OK)
+    if (status == STATUS_OK && (status = finish(&parser)) == STATUS_OK)
         *in = bytes_skip(rest, end);
     return status;
 }

@@ -276,6 +276,27 @@ START_TEST(what_is_no_http_is_refused_at_once)
 }
 END_TEST
 
+START_TEST(connection_becomes_one_word)
+{
+    static const char *const cases[][2] = {
+        {"Connection: TE, Close\r\n", "Connection: close\r\n"},
+        {"Connection: keep-alive\r\nConnection: close\r\n", "Connection: close\r\n"},
+        {"Connection: Keep-Alive, x\r\n", "Connection: keep-alive\r\n"},
+        {"Connection: upgrade\r\n", ""},
+        {"Connection: closed\r\n", ""},
+    };
+    char text[256], expected[256];
+    struct bytes rest;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n" HOST "%s\r\n", cases[i][0]);
+        (void)snprintf(expected, sizeof(expected), "GET / HTTP/1.1\r\n" HOST "%s", cases[i][1]);
+        ck_assert_int_eq(take(text, &rest), STATUS_OK);
+        rewritten_is(expected);
+    }
+}
+END_TEST
+
 START_TEST(length_and_number_of_lines_are_bounded)
 {
     static char text[HTTP_HEAD_MAX + 1];
@@ -306,4 +327,5 @@ SUITE("http_head", TEST(an_ordinary_head_passes),
       TEST(a_clients_word_for_its_address_is_left_out),
       TEST(only_the_last_forwarded_lines_are_kept), TEST(only_an_upgrade_to_a_websocket_is_one),
       TEST(what_is_doubtful_is_refused), TEST(nul_is_refused_anywhere),
-      TEST(what_is_no_http_is_refused_at_once), TEST(length_and_number_of_lines_are_bounded))
+      TEST(what_is_no_http_is_refused_at_once), TEST(connection_becomes_one_word),
+      TEST(length_and_number_of_lines_are_bounded))
