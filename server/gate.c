@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,16 +31,18 @@ struct gate {
     struct gate_options options;
     struct transport transport;
     struct loop_watch client;
-    struct loop_watch inner; /* our end of the pair; fd -1 before the first request */
-    struct loop_timer deadline;
-    struct buffer input;   /* from the client, not looked at */
-    struct buffer inward;  /* for the library */
-    struct buffer outward; /* for the client */
-    uint64_t body;         /* bytes of the request's body that are still to come */
+    struct loop_watch inner;    /* our end of the pair; fd -1 before the first request */
+    struct loop_timer deadline; /* for the client to say something */
+    struct loop_timer stall;    /* for it to take something */
+    struct buffer input;        /* from the client, not looked at */
+    struct buffer inward;       /* for the library */
+    struct buffer outward;      /* for the client */
+    uint64_t body;              /* bytes of the request's body that are still to come */
     char peer[CLIENT_ADDRESS_MAX];
     bool sniffed;      /* whether TLS is spoken is known */
     bool pending;      /* the SSL holds bytes that no poll shows */
     bool timed;        /* the deadline runs */
+    bool stalled;      /* `stall` runs: something waits for the client to take it */
     bool busy;         /* with a request: the next one waits for its answer */
     bool client_ended; /* its direction; the library knows once inner_told */
     bool inner_told;
@@ -78,6 +81,7 @@ static void close_inner(struct gate *gate)
 static void free_gate(struct gate *gate)
 {
     loop_timer_stop(&gate->deadline);
+    loop_timer_stop(&gate->stall);
     loop_watch_remove(gate->options.loop, &gate->client);
     close_inner(gate);
     transport_close(&gate->transport);
@@ -102,10 +106,9 @@ static void end_inner(struct gate *gate)
     close_inner(gate);
     buffer_clear(&gate->inward);
     gate->inner_ended = true;
+    set_deadline(gate, 0);
     if (buffer_len(&gate->outward) == 0)
         say_finished(gate);
-    else
-        set_deadline(gate, STALL_MS);
 }
 
 /* To the client */
@@ -122,7 +125,8 @@ static void write_client(struct gate *gate, struct bytes bytes)
             return;
         }
     }
-    (void)buffer_append(&gate->outward, bytes_skip(bytes, put));
+    if (!buffer_append(&gate->outward, bytes_skip(bytes, put)))
+        gate->gone = true; /* a pair held more than it should: better cut than a hole */
 }
 
 static void flush_outward(struct gate *gate)
@@ -139,10 +143,10 @@ static void flush_outward(struct gate *gate)
         return;
     }
     buffer_consume(&gate->outward, put);
+    if (put > 0)
+        gate->stalled = false; /* from the beginning, if at all */
     if (gate->inner_ended && buffer_len(&gate->outward) == 0)
         say_finished(gate);
-    else if (gate->inner_ended && put > 0)
-        set_deadline(gate, STALL_MS);
 }
 
 /* What the library has said so far stands in front of what the gate says. */
@@ -262,20 +266,28 @@ static bool take_body(struct gate *gate)
     return true;
 }
 
+/* Whether what stands next in the input may be looked at. Whoever does not take its answers gets no
+ * more of them: libwebsockets turns in circles when it cannot write one and the next request is
+ * there. */
+static bool may_take(const struct gate *gate)
+{
+    return gate->body > 0 || (!gate->busy && buffer_len(&gate->outward) == 0);
+}
+
 /* Passes on what may be passed on. */
 static void process(struct gate *gate)
 {
     bool more = true;
 
     flush_inward(gate);
-    while (more && !gate->gone && !gate->inner_ended && (gate->body > 0 || !gate->busy) &&
+    while (more && !gate->gone && !gate->inner_ended && may_take(gate) &&
            buffer_len(&gate->input) > 0 && buffer_len(&gate->inward) == 0) {
         more = gate->body > 0 ? take_body(gate) : take_head(gate);
         if (more)
             flush_inward(gate);
     }
     if (!gate->client_ended || gate->inner_told || gate->gone || buffer_len(&gate->inward) > 0 ||
-        (gate->busy && buffer_len(&gate->input) > 0))
+        (!may_take(gate) && buffer_len(&gate->input) > 0))
         return;
     gate->inner_told = true;
     if (gate->inner.fd >= 0)
@@ -351,6 +363,16 @@ static void read_client(struct gate *gate)
     }
 }
 
+/* The time runs anew whenever something was taken. */
+static void watch_stall(struct gate *gate, bool queued)
+{
+    if (!queued)
+        loop_timer_stop(&gate->stall);
+    else if (!gate->stalled)
+        loop_timer_set(gate->options.loop, &gate->stall, STALL_MS);
+    gate->stalled = queued;
+}
+
 static void update_interest(struct gate *gate)
 {
     struct loop *loop = gate->options.loop;
@@ -358,6 +380,7 @@ static void update_interest(struct gate *gate)
     uint32_t inner = (queued ? 0U : EPOLLIN) | (buffer_len(&gate->inward) > 0 ? EPOLLOUT : 0U);
     uint32_t client = 0;
 
+    watch_stall(gate, queued);
     if (may_read(gate) || gate->transport.write_wants_read)
         client |= EPOLLIN;
     if ((queued && !gate->transport.write_wants_read) || gate->transport.read_wants_write ||
@@ -379,8 +402,10 @@ static void leave(struct gate *gate)
 {
     if (!gate->gone)
         update_interest(gate);
-    if (!gate->gone)
+    if (!gate->gone) {
+        gate->options.events->on_turn(gate->options.owner);
         return;
+    }
     gate->options.events->on_closed(gate->options.owner);
     free_gate(gate);
 }
@@ -429,6 +454,14 @@ static void on_deadline(struct loop_timer *timer)
     leave(gate);
 }
 
+static void on_stall(struct loop_timer *timer)
+{
+    struct gate *gate = lws_container_of(timer, struct gate, stall);
+
+    gate->gone = true;
+    leave(gate);
+}
+
 /* Life */
 
 struct gate *gate_new(int fd, const struct gate_options *options)
@@ -443,6 +476,7 @@ struct gate *gate_new(int fd, const struct gate_options *options)
     gate->client = (struct loop_watch){.on_ready = on_client, .fd = fd};
     gate->inner.fd = -1;
     gate->deadline.on_expired = on_deadline;
+    gate->stall.on_expired = on_stall;
     gate->sniffed = options->tls == NULL;
     buffer_init(&gate->input, HTTP_HEAD_MAX + PIECE_MAX);
     buffer_init(&gate->inward, HTTP_HEAD_MAX + PIECE_MAX);
@@ -467,6 +501,20 @@ void gate_answered(struct gate *gate)
     gate->busy = false;
     process(gate);
     leave(gate);
+}
+
+bool gate_is_busy(const struct gate *gate)
+{
+    return gate->busy && !gate->inner_ended;
+}
+
+bool gate_is_delivering(const struct gate *gate)
+{
+    int inside = 0;
+
+    if (gate->inner.fd >= 0)
+        (void)ioctl(gate->inner.fd, FIONREAD, &inside);
+    return inside > 0 || buffer_len(&gate->outward) > 0;
 }
 
 void gate_close(struct gate *gate)

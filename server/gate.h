@@ -24,6 +24,8 @@ struct gate_events {
     bool (*on_request)(void *owner, int fd);
     /* A request has been refused with this status. */
     void (*on_refused)(void *owner, int status);
+    /* Something was done, and perhaps the last of an answer delivered. */
+    void (*on_turn)(void *owner);
     /* The gate is gone; the last event, not given after gate_close() or gate_leave(). */
     void (*on_closed)(void *owner);
 };
@@ -43,6 +45,10 @@ struct gate_options {
 struct gate *gate_new(int fd, const struct gate_options *options);
 /* The library has answered a request and waits for the next one on this connection. */
 void gate_answered(struct gate *gate);
+/* The library has a request that it has not answered. */
+bool gate_is_busy(const struct gate *gate);
+/* What it has said is still on its way to the client. */
+bool gate_is_delivering(const struct gate *gate);
 /* Closes at once. */
 void gate_close(struct gate *gate);
 

@@ -129,19 +129,30 @@ static void on_gate_refused(void *owner, int status)
     metrics_request("other", status);
 }
 
+static void on_gate_turn(void *owner)
+{
+    struct http_connection *connection = owner;
+
+    if (connection->server->draining)
+        server_check_drained(connection->server);
+}
+
 static void on_gate_closed(void *owner)
 {
     struct http_connection *connection = owner;
+    struct server *server = connection->server;
 
     connection->gate = NULL;
     /* Its place is free, whatever libwebsockets still has to tidy up. */
     stop_counting(connection);
     release(connection);
+    server_check_drained(server);
 }
 
 static const struct gate_events gate_events = {
     .on_request = on_gate_request,
     .on_refused = on_gate_refused,
+    .on_turn = on_gate_turn,
     .on_closed = on_gate_closed,
 };
 
@@ -469,7 +480,10 @@ static int on_upgrade_request(struct lws *wsi, const char *protocol)
     refusal = upgrade_check(connection->server, wsi, connection->certificate);
     if (refusal == NULL)
         return 0;
-    return reply_send_last(wsi, refusal) < 0 ? -1 : 1;
+    /* What it says has been written; by itself the library would keep a connection that it has kept
+     * before. */
+    (void)reply_send_last(wsi, refusal);
+    return -1;
 }
 
 static void on_websocket_gone(void *owner)
@@ -616,6 +630,22 @@ void http_accept(void *owner, int fd, const struct sockaddr_storage *address)
     server->http_count++;
     note_asked(connection);
     keep_to_share(server, &connection->peer);
+}
+
+bool http_is_delivering(const struct server *server)
+{
+    const struct http_connection *connection;
+
+    TAILQ_FOREACH(connection, &server->http_connections, entry)
+    {
+        const struct gate *gate = connection->gate;
+
+        /* Of exchanges only some hold the drain, and are counted. */
+        if (gate != NULL &&
+            (gate_is_delivering(gate) || (gate_is_busy(gate) && connection->exchange == NULL)))
+            return true;
+    }
+    return false;
 }
 
 void http_stop(struct server *server)

@@ -104,7 +104,7 @@ void server_client_remove(struct server *server, struct server_client *client)
 void server_check_drained(struct server *server)
 {
     if (server->draining && server->clients == NULL && server->exchange_count == 0 &&
-        tunnel_is_drained(server->tunnel))
+        tunnel_is_drained(server->tunnel) && !http_is_delivering(server))
         loop_stop(server->loop);
 }
 
