@@ -69,6 +69,17 @@ static bool is_new(const struct v1 *v1)
     return endpoint_state(v1->endpoint) == ENDPOINT_NEW;
 }
 
+/* Whoever waits for a session that had begun wants to know what for, and for how long. */
+static void tell_detached(struct v1 *v1, const char *reason)
+{
+    v1->lost_told = true;
+    if (is_new(v1))
+        log_info(&v1->tunnel.log, "is detached: %s; trying again", reason);
+    else
+        log_warn(&v1->tunnel.log, "is detached: %s; trying again for %d s", reason,
+                 (int)((hopeless_at(v1) - now_of(v1)) / 1000));
+}
+
 /* An attempt that began at `began_at` has failed. */
 static void retry(struct v1 *v1, int64_t began_at, const char *reason, int64_t at_least)
 {
@@ -82,10 +93,8 @@ static void retry(struct v1 *v1, int64_t began_at, const char *reason, int64_t a
         v1_give_up(v1, text);
         return;
     }
-    if (is_detached(v1) && !v1->lost_told && !v1->orphan) {
-        v1->lost_told = true;
-        log_info(&v1->tunnel.log, "is detached: %s; trying again", reason);
-    }
+    if (is_detached(v1) && !v1->lost_told && !v1->orphan)
+        tell_detached(v1, reason);
     log_debug(&v1->tunnel.log, "attempt %u to attach failed: %s", v1->failures + 1, reason);
     schedule_after_failure(v1, at_least);
 }

@@ -685,6 +685,20 @@ class Real(ExecTest):
         self.assertEqual(self.real("--", sys.executable, "-c", script, top, self.server.password).returncode, 0)
         self.assertEqual(wait_until(lambda: self.cluster.psql("SELECT count(*) FROM last").strip(), 10), "1000")
 
+    def test_a_service_that_dies_is_told_while_the_command_waits(self):
+        server = self.start(Server(self.cluster.url()))
+        server.clean_exit = (-signal.SIGKILL,)
+        command = 'psql -XAtq "$DATABASE_URL" -c "SELECT 1" -c "SELECT pg_sleep(1000)"'
+        process = spawn([path_of("ELECTRIC_TUNNEL"), "exec", "-s", server.service, "--", "sh", "-c", f"exec {command}"],
+                        env=environment({"DATABASE_URL": server.url()}), text=True, stdin=subprocess.DEVNULL,
+                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(self.finish, process)
+        self.assertEqual(process.stdout.readline(), "1\n")
+        server.kill()
+        self.assertRegex(process.stderr.readline(), r"is detached: .*; trying again for \d+ s")
+        process.terminate()
+        self.assertEqual(process.wait(TIMEOUT), 143)
+
     def test_a_token(self):
         with Server(self.cluster.url(), ELECTRIC_TUNNEL_TOKEN="t0ken") as server:
             right = self.exec("--", "sh", "-c", "test -z \"$ELECTRIC_TUNNEL_TOKEN\"", service=server.service,
