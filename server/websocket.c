@@ -49,14 +49,26 @@ void websocket_hang_up(struct websocket *websocket, const char *reason)
 
 /* Writing */
 
-/* How many bytes of the two the kernel took; hangs up when it cannot take any ever again. */
+/* The kernel takes no more. A client that leaves in the middle of an answer may have said so
+ * before: the last message of electric-tunnel.v1 ends a session that would be kept otherwise. */
+static void on_write_failed(struct websocket *websocket)
+{
+    if (websocket->on_piece == NULL) {
+        websocket_hang_up(websocket, "connection reset");
+        return;
+    }
+    websocket->deaf = true;
+    buffer_clear(&websocket->queue);
+}
+
+/* How many bytes of the two the kernel took. */
 static size_t write_now(struct websocket *websocket, struct bytes header, struct bytes payload)
 {
     size_t put;
     enum transfer outcome = transport_write(&websocket->transport, header, payload, &put);
 
     if (outcome == TRANSFER_ENDED || outcome == TRANSFER_FAILED)
-        websocket_hang_up(websocket, "connection reset");
+        on_write_failed(websocket);
     return put;
 }
 
@@ -65,11 +77,11 @@ static void write_parts(struct websocket *websocket, struct bytes header, struct
 {
     size_t taken = 0;
 
-    if (websocket->failed)
+    if (websocket->failed || websocket->deaf)
         return;
     if (buffer_len(&websocket->queue) == 0)
         taken = write_now(websocket, header, payload);
-    if (taken < header.len + payload.len && !websocket->failed) {
+    if (taken < header.len + payload.len && !websocket->failed && !websocket->deaf) {
         struct bytes payload_left =
             taken > header.len ? bytes_skip(payload, taken - header.len) : payload;
 
@@ -150,9 +162,11 @@ static void finish_if_sent(struct websocket *websocket)
 
 static void on_writable(struct websocket *websocket)
 {
-    struct bytes queued = buffer_peek(&websocket->queue);
+    size_t put = write_now(websocket, buffer_peek(&websocket->queue), bytes_of(NULL, 0));
 
-    buffer_consume(&websocket->queue, write_now(websocket, queued, bytes_of(NULL, 0)));
+    if (websocket->deaf)
+        return;
+    buffer_consume(&websocket->queue, put);
     if (buffer_len(&websocket->queue) > STREAM_QUEUE_LOW)
         return;
     if (websocket->pong_owed && !websocket->close_sent) {

@@ -38,6 +38,7 @@ struct websocket {
     bool close_received;
     bool refused; /* the peer broke the protocol: its bytes are thrown away */
     bool above_high;
+    bool deaf;   /* the peer takes no more; what it said before is still read */
     bool failed; /* to be reported, and freed */
 };
 

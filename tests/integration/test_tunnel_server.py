@@ -377,6 +377,24 @@ class ViolationTest(TunnelTest):
         self.assertEqual(session.attachment.wait_close(), 1000)
         self.wait_backend_gone(connection.pid)
 
+    def test_reset_of_a_client_that_is_gone_before_its_answer(self):
+        server = self.serve()
+        session, connection = self.login(server)
+
+        def activity(state):
+            return self.cluster.psql(f"SELECT 1 FROM pg_stat_activity WHERE pid = {connection.pid} AND state = '{state}'")
+
+        connection.send(wire.query("SELECT pg_sleep(1), repeat('x', 100000)"))
+        wait_until(lambda: activity("active").strip(), 20, "the statement to run")
+        # The answer is there first, and finds a socket that takes no more; behind it is what was said before.
+        server.send_signal(signal.SIGSTOP)
+        wait_until(lambda: activity("idle").strip(), 20, "Postgres to answer")
+        session.attachment.sendall(tunnel.reset_frame())
+        session.cut()
+        server.send_signal(signal.SIGCONT)
+        server.wait_for("closed: aborted")
+        self.wait_backend_gone(connection.pid)
+
 
 class FlowTest(TunnelTest):
     def test_a_client_that_takes_nothing(self):
