@@ -293,8 +293,8 @@ static void begin(struct await *await)
     await->up = false;
     await->ended = false;
     await->cause.message[0] = '\0';
-    await->probe =
-        pgprobe_new(user, settings->database != NULL ? settings->database : user, NULL, false);
+    await->probe = pgprobe_new(user, settings->database != NULL ? settings->database : user, NULL,
+                               PGPROBE_ANSWER);
     await->tunnel = tunnel_open(service->type, &service->shared);
     tunnel_own(await->tunnel, &events, await, &await->log);
     loop_timer_set(settings->loop, &await->attempt, ATTEMPT_WAIT);

@@ -6,6 +6,7 @@
 
 #include "client/check_state.h"
 #include "client/database_url.h"
+#include "client/pgload.h"
 #include "client/pgprobe.h"
 #include "common/memory.h"
 
@@ -19,6 +20,8 @@ struct session {
     bool raw;
     bool up;
     bool over;
+    bool loading; /* the probe has left the session to `load` */
+    struct pgload load;
     struct database_identity identity;
 };
 
@@ -65,7 +68,7 @@ static const char *current_hop(const struct session *session)
     case PGPROBE_OVER:
         break;
     }
-    return "statements";
+    return session->loading ? "bandwidth" : "statements";
 }
 
 static void fail(struct session *session, const struct error *error, enum status status)
@@ -119,6 +122,37 @@ static void tell_progress(struct session *session)
     }
 }
 
+/* ---- bandwidth ---------------------------------------------------------------------------------
+ */
+
+#define LOAD_TIME 3000000 /* of each direction, microseconds */
+
+static void begin_load(struct session *session)
+{
+    session->loading = true;
+    pgload_init(&session->load, LOAD_TIME, check_now());
+    patience(session);
+}
+
+static void tell_load(struct session *session)
+{
+    static const struct error refused = {
+        .sqlstate = "08P01",
+        .message = "Postgres refused the statements that were to be measured",
+        .hint = "Look at its log.",
+    };
+    char detail[120];
+
+    if (session->load.stage == PGLOAD_FAILED) {
+        check_fail(session->check, "bandwidth", lap(session), &refused, STATUS_UNAVAILABLE);
+    } else {
+        snprintf(detail, sizeof detail, "%.1f MB/s up, %.1f MB/s down", session->load.up / 1e6,
+                 session->load.down / 1e6);
+        check_pass(session->check, "bandwidth", lap(session), detail);
+    }
+    finish(session);
+}
+
 static void conclude(struct session *session)
 {
     const struct pgprobe_result *result = pgprobe_result(session->probe);
@@ -128,27 +162,47 @@ static void conclude(struct session *session)
     else if (result->password_asked)
         check_note(session->check, "login", "not tried, without a password",
                    "Set DATABASE_URL, or PGUSER, PGPASSWORD and PGDATABASE.");
+    else if (session->check->settings->bandwidth) {
+        begin_load(session);
+        return;
+    }
     finish(session);
 }
 
 /* ---- the tunnel --------------------------------------------------------------------------------
  */
 
-static void push(struct session *session)
+/* What is to be said next, `len` bytes at most. */
+static size_t say(struct session *session, uint8_t *place, size_t len)
 {
     struct buffer *out = pgprobe_output(session->probe);
-    bool room = true;
+    struct bytes piece = bytes_first(buffer_peek(out), len);
 
-    while (session->up && room && buffer_len(out) > 0) {
+    if (session->loading)
+        return pgload_output(&session->load, place, len, check_now());
+    if (piece.len > 0)
+        memcpy(place, piece.data, piece.len);
+    buffer_consume(out, piece.len);
+    return piece.len;
+}
+
+static bool has_to_say(struct session *session)
+{
+    return session->loading ? pgload_has_output(&session->load, check_now())
+                            : buffer_len(pgprobe_output(session->probe)) > 0;
+}
+
+static void push(struct session *session)
+{
+    bool room = session->up;
+
+    while (room && has_to_say(session)) {
         size_t len = 0;
         uint8_t *place = tunnel_reserve(session->tunnel, &len);
-        struct bytes piece = bytes_first(buffer_peek(out), len);
 
         if (len == 0)
             return;
-        memcpy(place, piece.data, piece.len);
-        buffer_consume(out, piece.len);
-        room = tunnel_commit(session->tunnel, piece.len);
+        room = tunnel_commit(session->tunnel, say(session, place, len));
     }
 }
 
@@ -166,19 +220,31 @@ static void on_up(void *owner)
     push(session);
 }
 
+static void hear(struct session *session, struct bytes in)
+{
+    if (session->loading) {
+        pgload_input(&session->load, in, check_now());
+        patience(session);
+        if (session->load.stage >= PGLOAD_OVER)
+            tell_load(session);
+        return;
+    }
+    pgprobe_input(session->probe, in);
+    tell_progress(session);
+    if (pgprobe_stage(session->probe) == PGPROBE_OVER)
+        conclude(session);
+}
+
 static void on_data(void *owner, const struct iovec *slices, int count)
 {
     struct session *session = owner;
+    bool over = session->over;
 
     for (int i = 0; i < count && !session->over; i++)
-        pgprobe_input(session->probe, bytes_of(slices[i].iov_base, slices[i].iov_len));
-    if (session->over)
-        return;
-    tell_progress(session);
+        hear(session, bytes_of(slices[i].iov_base, slices[i].iov_len));
     /* Saying goodbye may bring the session's end, which is no news then. */
-    if (pgprobe_stage(session->probe) == PGPROBE_OVER)
-        conclude(session);
-    push(session);
+    if (!over)
+        push(session);
 }
 
 static void on_room(void *owner)
@@ -268,8 +334,9 @@ void check_session(struct check *check)
         session.identity.user = mem_copy_string("postgres");
     if (session.identity.database == NULL)
         session.identity.database = mem_copy_string(session.identity.user);
-    session.probe = pgprobe_new(session.identity.user, session.identity.database,
-                                session.identity.password, true);
+    session.probe =
+        pgprobe_new(session.identity.user, session.identity.database, session.identity.password,
+                    check->settings->bandwidth ? PGPROBE_STAY : PGPROBE_LOGIN);
     own(&session, tunnel_open(check->service.type, &check->service.shared));
     patience(&session);
     loop_run(check->loop);

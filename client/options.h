@@ -40,6 +40,7 @@ struct client_settings {
     unsigned long ready_fd;        /* 0: none */
     int output;                    /* enum client_output */
     unsigned long idle;            /* milliseconds of silence to try; 0: none */
+    bool bandwidth;
     bool quiet;
     bool same_user;
     int log_level;

@@ -33,7 +33,7 @@ struct pgprobe {
     enum pgprobe_stage stage;
     const char *user;
     const char *password;
-    bool wants_login;
+    enum pgprobe_goal goal;
     bool sent_query;
     enum password_step step;
     struct scram *scram;
@@ -238,7 +238,7 @@ static void on_authentication(struct pgprobe *probe, struct bytes body)
     }
     probe->result.answered = true;
     probe->stage = PGPROBE_LOGGING_IN;
-    if (!probe->wants_login)
+    if (probe->goal == PGPROBE_ANSWER)
         leave(probe);
     else if (how == AUTH_OK)
         on_let_in(probe);
@@ -314,6 +314,10 @@ static void on_error(struct pgprobe *probe, struct bytes body)
 
 static void on_ready(struct pgprobe *probe)
 {
+    if (probe->result.asked && probe->goal == PGPROBE_STAY) {
+        probe->stage = PGPROBE_OVER;
+        return;
+    }
     if (probe->result.asked) {
         leave(probe);
         return;
@@ -390,13 +394,13 @@ void pgprobe_input(struct pgprobe *probe, struct bytes in)
  */
 
 struct pgprobe *pgprobe_new(const char *user, const char *database, const char *password,
-                            bool wants_login)
+                            enum pgprobe_goal goal)
 {
     struct pgprobe *probe = mem_new(sizeof *probe);
 
     probe->user = user;
     probe->password = password;
-    probe->wants_login = wants_login;
+    probe->goal = goal;
     buffer_init(&probe->in, HEADER_LEN + MESSAGE_MAX);
     buffer_init(&probe->out, OUTPUT_MAX);
     say_startup(probe, database);

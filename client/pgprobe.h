@@ -14,6 +14,12 @@ enum pgprobe_stage {
     PGPROBE_OVER,       /* nothing more is to be sent, and what comes is of no interest */
 };
 
+enum pgprobe_goal {
+    PGPROBE_ANSWER, /* it ends with the first answer */
+    PGPROBE_LOGIN,  /* … once it knows what there is to be known */
+    PGPROBE_STAY,   /* the same, but the session is left as it is, for somebody else to use */
+};
+
 /* What became of it so far. To be read; strings live as long as the probe. */
 struct pgprobe_result {
     bool answered;       /* the start-up was */
@@ -28,10 +34,9 @@ struct pgprobe_result {
 
 struct pgprobe;
 
-/* Strings are borrowed. `password` NULL: there is none. `wants_login`: else it ends with the first
- * answer. */
+/* Strings are borrowed. `password` NULL: there is none. */
 struct pgprobe *pgprobe_new(const char *user, const char *database, const char *password,
-                            bool wants_login);
+                            enum pgprobe_goal goal);
 /* NULL-safe. */
 void pgprobe_free(struct pgprobe *probe);
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -354,6 +355,16 @@ class Real(CheckTest):
         hops = self.check(self.server.service, DATABASE_URL=self.server.url(user="me"))
         self.assertEqual(self.code, 0, self.report)
         self.assertIn('as user "me" to database "postgres"', hops["login"]["detail"])
+
+    def test_the_bandwidth(self):
+        for protocol in ("raw", "v1"):
+            with self.subTest(protocol):
+                hops = self.check(self.server.service, "--bandwidth", "--protocol", protocol,
+                                  PGPASSWORD=self.server.password)
+                self.assertEqual(self.code, 0, self.report)
+                rates = re.fullmatch(r"([0-9.]+) MB/s up, ([0-9.]+) MB/s down", hops["bandwidth"]["detail"])
+                self.assertGreater(float(rates.group(1)), 0)
+                self.assertGreater(float(rates.group(2)), 0)
 
     def test_a_table_for_people(self):
         done = run("ELECTRIC_TUNNEL", "check", "--service", self.server.service, PGPASSWORD=self.server.password)

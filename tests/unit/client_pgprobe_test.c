@@ -55,7 +55,7 @@ static uint8_t take_type(struct pgprobe *probe)
 
 static struct pgprobe *started(const char *password)
 {
-    struct pgprobe *probe = pgprobe_new("me", "app", password, true);
+    struct pgprobe *probe = pgprobe_new("me", "app", password, PGPROBE_LOGIN);
     struct bytes out = buffer_peek(pgprobe_output(probe));
     uint32_t len = 0;
     uint32_t protocol = 0;
@@ -83,7 +83,7 @@ static struct pgprobe *logged_in(void)
     return probe;
 }
 
-START_TEST(a_migrations_proxy_knows_the_statement)
+START_TEST(a_migrations_proxy_knows_the_statement), TEST(a_session_can_be_left_to_others)
 {
     struct pgprobe *probe = logged_in();
 
@@ -94,6 +94,22 @@ START_TEST(a_migrations_proxy_knows_the_statement)
     ck_assert_uint_eq(take_type(probe), 'X');
     ck_assert_int_eq(pgprobe_stage(probe), PGPROBE_OVER);
     ck_assert_int_eq(pgprobe_result(probe)->failure, STATUS_OK);
+    pgprobe_free(probe);
+}
+END_TEST
+
+START_TEST(a_session_can_be_left_to_others)
+{
+    struct pgprobe *probe = pgprobe_new("me", "app", NULL, PGPROBE_STAY);
+
+    buffer_clear(pgprobe_output(probe));
+    HEAR(probe, auth_ok);
+    HEAR(probe, ready);
+    ck_assert_uint_eq(take_type(probe), 'Q');
+    HEAR(probe, no_table);
+    HEAR(probe, ready);
+    ck_assert_int_eq(pgprobe_stage(probe), PGPROBE_OVER);
+    ck_assert_uint_eq(buffer_len(pgprobe_output(probe)), 0);
     pgprobe_free(probe);
 }
 END_TEST
@@ -249,7 +265,8 @@ START_TEST(a_terminal_is_not_written_to_by_a_server)
 }
 END_TEST
 
-SUITE("client_pgprobe", TEST(a_migrations_proxy_knows_the_statement), TEST(plain_postgres_does_not),
+SUITE("client_pgprobe", TEST(a_migrations_proxy_knows_the_statement),
+      TEST(a_session_can_be_left_to_others), TEST(plain_postgres_does_not),
       TEST(a_lost_session_says_nothing_of_it), TEST(without_a_password_the_answer_is_enough),
       TEST(a_wrong_password_is_the_servers_word), TEST(what_is_not_known_is_not_tried),
       TEST(a_refusal_by_the_tunnel_is_no_answer), LOOP(what_is_no_postgres_is_called_so, 0, 6),
