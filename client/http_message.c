@@ -289,7 +289,7 @@ static enum status take_chunk_line(struct http_decoder *decoder, struct bytes *i
                                    struct error *error)
 {
     enum status status = hold_line(decoder, in, LINE_MAX_LEN, error);
-    struct bytes held, line;
+    struct bytes held, line = {0};
 
     if (status != STATUS_OK)
         return status;
