@@ -636,8 +636,8 @@ bool http_is_delivering(const struct server *server)
 {
     const struct http_connection *connection;
 
-    TAILQ_FOREACH(connection, &server->http_connections, entry)
-    {
+    for (connection = TAILQ_FIRST(&server->http_connections); connection != NULL;
+         connection = TAILQ_NEXT(connection, entry)) {
         const struct gate *gate = connection->gate;
 
         /* Of exchanges only some hold the drain, and are counted. */
