@@ -83,7 +83,7 @@ static struct pgprobe *logged_in(void)
     return probe;
 }
 
-START_TEST(a_migrations_proxy_knows_the_statement), TEST(a_session_can_be_left_to_others)
+START_TEST(a_migrations_proxy_knows_the_statement)
 {
     struct pgprobe *probe = logged_in();
 
