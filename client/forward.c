@@ -742,6 +742,7 @@ void forwards_free(struct forwards *forwards, const struct error *reason)
     if (forwards == NULL)
         return;
     forwards->on_empty = NULL;
+    forwards->shared->stopping = true;
     for (struct forward *forward = forwards->first, *next; forward != NULL; forward = next) {
         next = forward->next;
         say_goodbye(forward, reason);

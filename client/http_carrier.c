@@ -6,17 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/http_line.h"
+#include "client/http_direction.h"
 #include "client/tunnel.h"
-#include "client/upgrade.h"
 #include "common/memory.h"
 #include "common/tunnel/tunnel_http.h"
 
 enum {
     POST_PATIENCE = 10000,
     POLL_PATIENCE = 35000, /* the service answers within 20 s, something in between may be slow */
-    FAILURES_MAX = 3,      /* of requests in a row; then the session looks for another carrier */
-    RETRY_MS = 250,        /* before the second one */
+    /* Something that gives up a GET after this long does so because nothing was said … */
+    POLL_SLOW = 2000,
+    /* … and when it has done so this often, the service is to answer sooner. */
+    POLL_CUTS_MAX = 2,
     /* A body should take about this long: more, and nothing is heard for too long; less, and most
      * of the time is spent waiting for answers. */
     POST_SHORT = 500,
@@ -24,16 +25,6 @@ enum {
 };
 #define POST_MIN ((size_t)16 * 1024)
 #define POST_FIRST ((size_t)64 * 1024)
-
-/* One direction: a request, perhaps repeated. */
-struct direction {
-    struct http_line line;
-    struct loop_timer retry;
-    uint64_t number; /* of the request */
-    unsigned status; /* of the answer; 0: its head has not come */
-    unsigned failures;
-    bool waiting; /* for an answer, or for the next attempt */
-};
 
 enum http_carrier_state {
     HTTP_CARRIER_PROBING, /* whether the service speaks this */
@@ -45,22 +36,17 @@ enum http_carrier_state {
 struct http_carrier {
     struct carrier carrier; /* first */
     struct tunnel_shared *shared;
-    struct cookies *cookies;
     char route[17];
     struct tunnel_key key;
     struct tunnel_request request; /* id and attempt of all of them */
     enum http_carrier_state state;
-    struct direction up;
-    struct direction down;
+    struct http_direction up;
+    struct http_direction down;
     struct buffer sending; /* the POST under way */
     struct buffer next;    /* frames for the one behind it */
     struct loop_task start;
-    int64_t posted_at;
     uint64_t serial; /* of the latest answer that came in whole */
-    uint64_t coming; /* of the one that is coming */
-    char text[160];  /* of an answer that is no success: its first line */
-    bool is_text;
-    bool ended; /* no event follows */
+    bool ended;      /* no event follows */
 };
 
 static struct http_carrier *http_of(struct carrier *carrier)
@@ -82,10 +68,8 @@ static void stop(struct carrier *carrier)
 
     http->ended = true;
     loop_task_cancel(loop_of(http), &http->start);
-    loop_timer_stop(loop_of(http), &http->up.retry);
-    loop_timer_stop(loop_of(http), &http->down.retry);
-    http_line_close(&http->down.line);
-    http_line_close(&http->up.line);
+    http_direction_close(&http->down);
+    http_direction_close(&http->up);
 }
 
 static void free_carrier(struct carrier *carrier)
@@ -123,27 +107,17 @@ static void refuse(struct http_carrier *http, const struct connect_result *resul
 /* ---- requests ----------------------------------------------------------------------------------
  */
 
-/* `last`: nobody will read the answer. */
-static void ask(struct http_carrier *http, struct direction *direction, const char *query,
-                const struct http_line_request *what, bool last)
+/* The service's path with that query; the caller's. */
+static char *target(const struct http_carrier *http, const char *query)
 {
-    struct connect_origin origin = connector_origin(http->shared->connector);
-    struct http_line_request request = *what;
     struct buffer path;
+    char *text;
 
     buffer_init(&path, 64u * 1024u);
-    http_write_target(&path, origin.path, query);
-    buffer_append_u8(&path, 0);
-    request.path = (const char *)buffer_peek(&path).data;
-    request.cookies = http->cookies;
-    direction->status = 0;
-    direction->waiting = true;
-    http->text[0] = '\0';
-    if (last)
-        http_line_ask_last(&direction->line, &request);
-    else
-        http_line_ask(&direction->line, &request);
+    http_write_target(&path, connector_origin(http->shared->connector).path, query);
+    text = mem_copy_chars((const char *)buffer_peek(&path).data, buffer_len(&path));
     buffer_clear(&path);
+    return text;
 }
 
 static char *sealed_fields(const struct http_carrier *http, const struct tunnel_request *request)
@@ -154,31 +128,37 @@ static char *sealed_fields(const struct http_carrier *http, const struct tunnel_
     return mem_format(TUNNEL_HTTP_FIELD ": %s\r\nContent-Type: " TUNNEL_HTTP_TYPE "\r\n", field);
 }
 
-static void post_body(struct http_carrier *http, struct bytes body, bool last)
+static void post_body(struct http_carrier *http, struct bytes body,
+                      void (*ask)(struct http_direction *, const struct http_question *))
 {
     struct tunnel_request request = http->request;
-    char *fields;
+    bool running = http->state == HTTP_CARRIER_RUNNING;
+    struct http_question question = {
+        .expects = running ? HTTP_EXPECTS_RECEIPT : HTTP_EXPECTS_FRAMES,
+        .method = "POST",
+        .body = body,
+        .patience = POST_PATIENCE,
+    };
     char query[64];
     int len = snprintf(query, sizeof query, "session=%s", http->route);
+    char *path, *fields;
 
-    if (http->state == HTTP_CARRIER_RUNNING)
+    if (running)
         snprintf(query + len, sizeof query - (size_t)len, "&up=%" PRIu64, http->up.number);
-    request.method = "POST";
+    request.method = question.method;
     request.number = http->up.number;
     request.body = body;
-    fields = sealed_fields(http, &request);
-    ask(http, &http->up, query,
-        &(struct http_line_request){
-            .method = "POST", .fields = fields, .body = body, .patience = POST_PATIENCE},
-        last);
+    question.path = path = target(http, query);
+    question.fields = fields = sealed_fields(http, &request);
+    ask(&http->up, &question);
+    free(path);
     free(fields);
 }
 
 /* What is under way, or is to be sent again. */
 static void post(struct http_carrier *http)
 {
-    http->posted_at = loop_now(loop_of(http));
-    post_body(http, buffer_peek(&http->sending), false);
+    post_body(http, buffer_peek(&http->sending), http_direction_ask);
 }
 
 static void post_next(struct http_carrier *http)
@@ -195,18 +175,24 @@ static void post_next(struct http_carrier *http)
 static void poll(struct http_carrier *http)
 {
     struct tunnel_request request = http->request;
-    char *fields;
-    char query[128];
+    struct http_question question = {
+        .expects = HTTP_EXPECTS_FRAMES, .method = "GET", .patience = POLL_PATIENCE};
+    unsigned wait = http->shared->poll_wait;
+    char query[160];
+    int len;
+    char *path, *fields;
 
-    request.method = "GET";
+    request.method = question.method;
     request.number = ++http->down.number;
     request.got = http->serial;
-    fields = sealed_fields(http, &request);
-    snprintf(query, sizeof query, "session=%s&down=%" PRIu64 "&got=%" PRIu64, http->route,
-             request.number, request.got);
-    ask(http, &http->down, query,
-        &(struct http_line_request){.method = "GET", .fields = fields, .patience = POLL_PATIENCE},
-        false);
+    len = snprintf(query, sizeof query, "session=%s&down=%" PRIu64 "&got=%" PRIu64, http->route,
+                   request.number, request.got);
+    if (wait > 0)
+        snprintf(query + len, sizeof query - (size_t)len, "&wait=%u", wait);
+    question.path = path = target(http, query);
+    question.fields = fields = sealed_fields(http, &request);
+    http_direction_ask(&http->down, &question);
+    free(path);
     free(fields);
 }
 
@@ -215,7 +201,7 @@ static void on_start(struct loop_task *task)
 {
     struct http_carrier *http = task->owner;
 
-    if (http->up.waiting || buffer_len(&http->next) == 0 || http->state == HTTP_CARRIER_PROBING)
+    if (http->up.busy || buffer_len(&http->next) == 0 || http->state == HTTP_CARRIER_PROBING)
         return;
     if (http->state == HTTP_CARRIER_READY) {
         http->state = HTTP_CARRIER_OPENING;
@@ -227,140 +213,37 @@ static void on_start(struct loop_task *task)
     }
 }
 
-static void on_retry(struct loop_timer *timer)
+static void on_again(void *owner, struct http_direction *direction)
 {
-    struct http_carrier *http = timer->owner;
+    struct http_carrier *http = owner;
 
-    if (timer == &http->up.retry)
+    if (direction == &http->up)
         post(http);
     else
         poll(http);
 }
 
-/* It was not answered, or not in a way that says anything. */
-static void try_again(struct http_carrier *http, struct direction *direction, const char *reason)
+static void try_again(struct http_carrier *http, struct http_direction *direction,
+                      const char *reason)
 {
+    int64_t took = loop_now(loop_of(http)) - direction->asked_at;
+
     /* Whatever the first one has led to, a RESUME finds out. */
-    if (http->state != HTTP_CARRIER_RUNNING || ++direction->failures >= FAILURES_MAX) {
+    if (http->state != HTTP_CARRIER_RUNNING || !http_direction_retry(direction))
         end(http, reason);
-        return;
-    }
-    direction->waiting = true;
-    loop_timer_set(loop_of(http), &direction->retry,
-                   direction->failures == 1 ? 0 : RETRY_MS * direction->failures);
+    else if (direction == &http->down && took >= POLL_SLOW && direction->failures >= POLL_CUTS_MAX)
+        http->shared->poll_wait = (unsigned)(took / 2000);
 }
 
 /* ---- answers -----------------------------------------------------------------------------------
  */
 
-static bool is_of_frames(const struct http_head *head)
+static void on_frames(void *owner, struct bytes piece)
 {
-    return head->status == 200 &&
-           bytes_equal_ignoring_case(http_head_field(head, "content-type"), TUNNEL_HTTP_TYPE);
-}
+    struct http_carrier *http = owner;
 
-static void note_cookies(struct http_carrier *http, const struct http_head *head)
-{
-    struct bytes fields = head->fields, line, name, value;
-
-    while (http->cookies != NULL && http_take_line(&fields, &line))
-        if (http_read_field(line, &name, &value) && bytes_equal_ignoring_case(name, "set-cookie"))
-            cookies_set(http->cookies, value);
-}
-
-/* Something that is not the service may answer 200, too. */
-static void take_head(struct http_carrier *http, struct direction *direction,
-                      const struct http_head *head, bool wants_frames)
-{
-    direction->status = head->status;
-    note_cookies(http, head);
-    http->is_text =
-        bytes_find_ignoring_case(http_head_field(head, "content-type"), "text/plain") == 0;
-    if (!wants_frames)
-        return;
-    if (head->status == 200 &&
-        (!is_of_frames(head) ||
-         !tunnel_http_read_number(http_head_field(head, TUNNEL_HTTP_FIELD), &http->coming)))
-        direction->status = 502;
-}
-
-static void take_body(struct http_carrier *http, const struct direction *direction,
-                      struct bytes piece, bool wants_frames)
-{
-    size_t len = strlen(http->text);
-
-    if (direction->status == 200 && wants_frames)
+    if (!http->ended)
         http->carrier.events->on_data(http->carrier.owner, piece, false);
-    else if (http->is_text)
-        snprintf(http->text + len, sizeof http->text - len, "%.*s", (int)piece.len,
-                 (const char *)piece.data);
-}
-
-/* What was cut short is sent again; what is begun is to be forgotten. */
-static void end_frames(struct http_carrier *http, bool whole)
-{
-    http->carrier.events->on_data(http->carrier.owner, bytes_of(NULL, 0), true);
-    if (whole)
-        http->serial = http->coming;
-}
-
-static void describe(const struct http_carrier *http, unsigned status, struct error *error,
-                     struct connect_result *result)
-{
-    struct connect_origin origin = connector_origin(http->shared->connector);
-    const struct upgrade_response response = {
-        .status = status,
-        .content_type = bytes_of_string("text/plain"),
-        .body = bytes_of_string(http->text),
-    };
-
-    *result = (struct connect_result){.error = error, .http_status = status};
-    result->status =
-        upgrade_describe(&response, origin.display, origin.credentials[0] != '\0', error);
-}
-
-/* Neither what was asked for, nor for a reason that passes. */
-static void on_bad_status(struct http_carrier *http, struct direction *direction)
-{
-    unsigned status = direction->status;
-    struct connect_result result;
-    struct error error;
-    char text[64];
-
-    snprintf(text, sizeof text, "a request was answered %u", status);
-    if (status == 409) {
-        end(http, "the service has let go of it");
-    } else if (status == 413) {
-        if (http->shared->post_max > POST_MIN)
-            http->shared->post_max /= 2;
-        end(http, text);
-    } else if ((status == 408 || status == 429 || status >= 500) &&
-               http->state == HTTP_CARRIER_RUNNING) {
-        try_again(http, direction, text);
-    } else {
-        describe(http, status, &error, &result);
-        refuse(http, &result);
-    }
-}
-
-/* ---- the way up --------------------------------------------------------------------------------
- */
-
-static void on_up_head(void *owner, const struct http_head *head)
-{
-    struct http_carrier *http = owner;
-
-    take_head(http, &http->up, head, http->state == HTTP_CARRIER_OPENING);
-    if (http->state == HTTP_CARRIER_PROBING &&
-        !bytes_equal_string(http_head_field(head, TUNNEL_HTTP_FIELD), TUNNEL_HTTP_HERE))
-        http->up.status = 502; /* whatever that is */
-}
-
-static void on_up_body(void *owner, struct bytes piece)
-{
-    struct http_carrier *http = owner;
-
-    take_body(http, &http->up, piece, http->state == HTTP_CARRIER_OPENING);
 }
 
 static void on_heard(void *owner)
@@ -371,9 +254,52 @@ static void on_heard(void *owner)
         http->carrier.events->on_heard(http->carrier.owner);
 }
 
+/* What was cut short is sent again; what is begun is to be forgotten. */
+static void end_frames(struct http_carrier *http, const struct http_direction *direction,
+                       bool whole)
+{
+    http->carrier.events->on_data(http->carrier.owner, bytes_of(NULL, 0), true);
+    if (whole)
+        http->serial = direction->serial;
+}
+
+/* A session that begins may wait while there are too many. Whoever reaches nobody should be told.
+ */
+static bool is_passing(const struct http_carrier *http, const struct http_direction *direction)
+{
+    return http->state == HTTP_CARRIER_RUNNING ||
+           (http->state == HTTP_CARRIER_OPENING &&
+            (direction->status == 429 || (direction->status == 503 && direction->genuine)));
+}
+
+static void on_bad_answer(struct http_carrier *http, struct http_direction *direction,
+                          enum http_verdict verdict)
+{
+    bool probing = http->state == HTTP_CARRIER_PROBING;
+    struct connect_result result;
+    struct error error;
+    char text[64];
+
+    snprintf(text, sizeof text, "a request was answered %u", direction->status);
+    if (verdict == HTTP_TOO_LONG && http->shared->post_max > POST_MIN)
+        http->shared->post_max /= 2;
+    if (verdict == HTTP_GONE && !probing) {
+        end(http, "the service has let go of it");
+    } else if (verdict == HTTP_TOO_LONG && !probing) {
+        end(http, text);
+    } else if (verdict == HTTP_LATER && is_passing(http, direction)) {
+        try_again(http, direction, text);
+    } else {
+        http_direction_describe(direction, &error, &result);
+        refuse(http, &result);
+    }
+}
+
+/* The way up */
+
 static void adapt(struct http_carrier *http)
 {
-    int64_t took = loop_now(loop_of(http)) - http->posted_at;
+    int64_t took = loop_now(loop_of(http)) - http->up.asked_at;
     size_t *max = &http->shared->post_max;
 
     if (took > POST_LONG && *max > POST_MIN)
@@ -394,91 +320,81 @@ static void on_posted(struct http_carrier *http)
 {
     adapt(http);
     buffer_clear(&http->sending);
-    http->up.failures = 0;
     if (buffer_len(&http->next) > 0)
         loop_defer(loop_of(http), &http->start);
     http->carrier.events->on_room(http->carrier.owner);
 }
 
-static void on_up_end(void *owner, bool whole)
+static void on_opened(struct http_carrier *http, bool whole)
 {
-    struct http_carrier *http = owner;
-    unsigned status = http->up.status;
-
-    http->up.waiting = false;
-    if (http->state == HTTP_CARRIER_OPENING && status == 200) {
-        end_frames(http, whole);
-        if (http->ended)
-            return;
-        if (!whole) {
-            end(http, "its answer may have been cut short");
-            return;
-        }
-        http->state = HTTP_CARRIER_RUNNING;
-        poll(http);
-        on_posted(http);
-    } else if (http->state == HTTP_CARRIER_PROBING && status == 200) {
-        open_up(http);
-    } else if (http->state == HTTP_CARRIER_RUNNING && (status == 200 || status == 204)) {
-        on_posted(http);
-    } else {
-        on_bad_status(http, &http->up);
-    }
-}
-
-static void on_up_failed(void *owner, const struct connect_result *result)
-{
-    struct http_carrier *http = owner;
-
-    if (http->state == HTTP_CARRIER_PROBING)
-        refuse(http, result);
-    else if (http->state == HTTP_CARRIER_OPENING && !result->cut)
-        refuse(http, result);
-    else
-        try_again(http, &http->up, result->error->message);
-}
-
-/* ---- the way down ------------------------------------------------------------------------------
- */
-
-static void on_down_head(void *owner, const struct http_head *head)
-{
-    struct http_carrier *http = owner;
-
-    take_head(http, &http->down, head, true);
-}
-
-static void on_down_body(void *owner, struct bytes piece)
-{
-    struct http_carrier *http = owner;
-
-    take_body(http, &http->down, piece, true);
-}
-
-static void on_down_end(void *owner, bool whole)
-{
-    struct http_carrier *http = owner;
-
-    http->down.waiting = false;
-    if (http->down.status != 200) {
-        on_bad_status(http, &http->down);
+    end_frames(http, &http->up, whole);
+    if (http->ended)
+        return;
+    if (!whole) {
+        end(http, "its answer may have been cut short");
         return;
     }
-    end_frames(http, whole);
-    http->down.failures = 0;
+    http->state = HTTP_CARRIER_RUNNING;
+    poll(http);
+    on_posted(http);
+}
+
+static void on_up_answered(struct http_carrier *http, bool whole)
+{
+    switch (http->state) {
+    case HTTP_CARRIER_PROBING:
+        open_up(http);
+        break;
+    case HTTP_CARRIER_OPENING:
+        on_opened(http, whole);
+        break;
+    case HTTP_CARRIER_RUNNING:
+        on_posted(http);
+        break;
+    case HTTP_CARRIER_READY:
+        break;
+    }
+}
+
+/* The way down */
+
+static void on_down_answered(struct http_carrier *http, bool whole)
+{
+    end_frames(http, &http->down, whole);
     if (!http->ended)
         poll(http);
 }
 
-static void on_down_failed(void *owner, const struct connect_result *result)
+/* Either */
+
+static void on_answer(void *owner, struct http_direction *direction, enum http_verdict verdict,
+                      bool whole)
 {
     struct http_carrier *http = owner;
-    bool began = http->down.status == 200;
+
+    if (verdict != HTTP_ANSWERED)
+        on_bad_answer(http, direction, verdict);
+    else if (direction == &http->up)
+        on_up_answered(http, whole);
+    else
+        on_down_answered(http, whole);
+}
+
+static void on_failed(void *owner, struct http_direction *direction,
+                      const struct connect_result *result)
+{
+    struct http_carrier *http = owner;
+    bool began = direction->expects == HTTP_EXPECTS_FRAMES && direction->status == 200;
 
     if (began)
         http->carrier.events->on_data(http->carrier.owner, bytes_of(NULL, 0), true);
-    if (!http->ended)
-        try_again(http, &http->down, result->error->message);
+    if (http->ended)
+        return;
+    if (http->state == HTTP_CARRIER_PROBING ||
+        (http->state == HTTP_CARRIER_OPENING && !result->cut))
+        refuse(http, result);
+    else
+        try_again(http, direction, result->error->message);
 }
 
 /* ---- as a carrier ------------------------------------------------------------------------------
@@ -520,7 +436,7 @@ static void send_frame(struct carrier *carrier, struct bytes head, struct bytes 
     buffer_append(&http->next, bytes_of(length, sizeof length));
     buffer_append(&http->next, head);
     buffer_append(&http->next, payload);
-    if (!http->up.waiting)
+    if (!http->up.busy)
         loop_defer(loop_of(http), &http->start);
 }
 
@@ -531,7 +447,7 @@ static void close_carrier(struct carrier *carrier)
 
     if (!http->ended && http->state == HTTP_CARRIER_RUNNING && buffer_len(&http->next) > 0) {
         http->up.number++;
-        post_body(http, buffer_peek(&http->next), true);
+        post_body(http, buffer_peek(&http->next), http_direction_ask_last);
     }
     free_carrier(carrier);
 }
@@ -557,11 +473,10 @@ static void probe(struct http_carrier *http)
     const char *end = strrchr(origin.path, '/');
     char *path = mem_format("%.*s/healthz", (int)(end - origin.path), origin.path);
 
-    http->up.waiting = true;
-    http_line_ask(&http->up.line, &(struct http_line_request){.method = "GET",
-                                                              .path = path,
-                                                              .cookies = http->cookies,
-                                                              .patience = POST_PATIENCE});
+    http_direction_ask(&http->up, &(struct http_question){.expects = HTTP_EXPECTS_SERVICE,
+                                                          .method = "GET",
+                                                          .path = path,
+                                                          .patience = POST_PATIENCE});
     free(path);
 }
 
@@ -577,30 +492,22 @@ struct carrier *http_carrier_open(struct tunnel_shared *shared,
                                   const struct http_carrier_settings *settings,
                                   const struct carrier_events *events, void *owner)
 {
-    static const struct http_line_events up_events = {.on_head = on_up_head,
-                                                      .on_body = on_up_body,
-                                                      .on_heard = on_heard,
-                                                      .on_end = on_up_end,
-                                                      .on_failed = on_up_failed};
-    static const struct http_line_events down_events = {.on_head = on_down_head,
-                                                        .on_body = on_down_body,
-                                                        .on_heard = on_heard,
-                                                        .on_end = on_down_end,
-                                                        .on_failed = on_down_failed};
+    static const struct http_direction_events direction_events = {.on_frames = on_frames,
+                                                                  .on_heard = on_heard,
+                                                                  .on_answer = on_answer,
+                                                                  .on_failed = on_failed,
+                                                                  .on_again = on_again};
     struct http_carrier *http = mem_new(sizeof *http);
 
     http->carrier = (struct carrier){.ops = &ops, .events = events, .owner = owner};
     http->shared = shared;
-    http->cookies = settings->cookies;
     snprintf(http->route, sizeof http->route, "%s", settings->session);
     if (shared->post_max == 0)
         shared->post_max = POST_FIRST;
     buffer_init(&http->sending, TUNNEL_HTTP_BODY_MAX);
     buffer_init(&http->next, TUNNEL_HTTP_BODY_MAX);
-    http_line_init(&http->up.line, shared, &up_events, http);
-    http_line_init(&http->down.line, shared, &down_events, http);
-    http->up.retry = (struct loop_timer){.on_time = on_retry, .owner = http};
-    http->down.retry = (struct loop_timer){.on_time = on_retry, .owner = http};
+    http_direction_init(&http->up, shared, settings->cookies, &direction_events, http);
+    http_direction_init(&http->down, shared, settings->cookies, &direction_events, http);
     http->start = (struct loop_task){.run = on_start, .owner = http};
     if (settings->probe) {
         probe(http);

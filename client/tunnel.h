@@ -35,8 +35,10 @@ struct tunnel_shared {
     unsigned long long reattached; /* how often sessions found their way back */
     struct choice choice;          /* of the kind of carriers */
     size_t post_max;               /* what a POST brings at most, as things are; 0: not known yet */
-    bool may_be_raw;               /* v1 becomes raw mode with a service that does not know it */
-    bool raw_told;                 /* that it did */
+    unsigned poll_wait; /* seconds a GET may wait for its answer; 0: as the service likes */
+    bool stopping;      /* the program ends, whatever its local connections want */
+    bool may_be_raw;    /* v1 becomes raw mode with a service that does not know it */
+    bool raw_told;      /* that it did */
 };
 
 /* What is read at once, from either side. Big reads matter more than anything else here: each one
@@ -68,9 +70,10 @@ struct tunnel_events {
     void (*on_replaced)(void *owner, struct tunnel *replacement);
     /* A question: how much may have happened that the local side does not know of? */
     enum doubt (*doubt)(void *owner);
-    /* Another: up to which byte of the service's, the end of a ReadyForQuery, all was answered? */
+    /* Another: up to which byte of the service's, the end of a ReadyForQuery, all was answered?
+     * NULL if nobody ever waits for the outcome of anything. */
     uint64_t (*ready_at)(void *owner);
-    /* Another: is it past the start-up, authentication included? */
+    /* Another: is it past the start-up, authentication included? NULL: that does not matter. */
     bool (*is_established)(void *owner);
 };
 

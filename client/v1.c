@@ -94,17 +94,22 @@ void v1_tell_end(struct v1 *v1, const struct error *error)
     v1->tunnel.events->on_end(v1->tunnel.owner, error);
 }
 
-/* Nobody will hear of it any more. */
-void v1_abort(struct v1 *v1, const char *text)
+static void say_reset(struct v1 *v1, enum tunnel_end reason, const char *text)
 {
     const struct tunnel_reset reset = {
-        .reason = TUNNEL_END_ABORTED,
+        .reason = (uint16_t)reason,
         .outcome = TUNNEL_OUTCOME_UNKNOWN,
         .text = bytes_of_string(text),
     };
 
     endpoint_reset(v1->endpoint, &reset);
     v1_send(v1);
+}
+
+/* Nobody will hear of it any more. */
+void v1_abort(struct v1 *v1, const char *text)
+{
+    say_reset(v1, TUNNEL_END_ABORTED, text);
 }
 
 void v1_refuse(struct v1 *v1, const struct error *error)
@@ -342,6 +347,8 @@ void v1_work(struct v1 *v1)
     if (v1->working)
         return;
     v1->working = true;
+    /* Before the end is told, or the attachment left that has brought it. */
+    v1_hand_on(v1);
     v1_check_time(v1);
     drain_queue(v1);
     v1_send(v1);
@@ -427,7 +434,9 @@ static void v1_free(struct tunnel *tunnel)
 
     v1->orphan = true;
     if (is_over || !v1->finished) {
-        if (!is_over)
+        if (!is_over && v1->tunnel.shared->stopping)
+            say_reset(v1, TUNNEL_END_SHUTDOWN, "electric-tunnel is being stopped");
+        else if (!is_over)
             v1_abort(v1, "the local side is gone");
         v1_destroy(v1);
         return;

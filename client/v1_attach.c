@@ -32,7 +32,9 @@ static const char *service_of(const struct v1 *v1)
 /* The service keeps a session for longer once it is past authentication. */
 static int64_t hopeless_at(struct v1 *v1)
 {
-    if (v1->orphan || v1->tunnel.events->is_established(v1->tunnel.owner))
+    const struct tunnel_events *asked = v1->tunnel.events;
+
+    if (v1->orphan || (asked->is_established != NULL && asked->is_established(v1->tunnel.owner)))
         endpoint_established(v1->endpoint);
     return endpoint_hopeless_at(v1->endpoint);
 }

@@ -32,6 +32,7 @@ static void on_found(void *owner, enum tunnel_outcome outcome)
 static bool is_in_question(const struct v1 *v1)
 {
     return v1->txn.xid != 0 && !v1->orphan && v1_doubt(v1) == DOUBT_OUTCOME &&
+           v1->tunnel.events->ready_at != NULL &&
            v1->tunnel.events->ready_at(v1->tunnel.owner) <= v1->txn.offset;
 }
 

@@ -19,7 +19,7 @@
 #include "server/upgrade.h"
 
 enum {
-    POLL_MS = 20000,  /* longest wait for something to answer a GET with */
+    POLL_S = 20,      /* longest wait for something to answer a GET with */
     GATHER_MS = 10,   /* from the first frame to the end of the answer */
     ABSENT_MS = 10000 /* without any request: the client is gone, or its network */
 };
@@ -126,7 +126,7 @@ static void begin_answer(struct http_attachment *carrier, struct exchange *excha
 
 /* Says at once that it is there, so that nothing in between takes it for dead. What cannot be told
  * from an answer that was cut short (RFC 9112 section 6.3) waits for its end instead. */
-static void begin_poll(struct http_attachment *carrier, struct exchange *exchange)
+static void begin_poll(struct http_attachment *carrier, uint64_t wait_s, struct exchange *exchange)
 {
     char headers[128];
     struct reply head;
@@ -138,7 +138,7 @@ static void begin_poll(struct http_attachment *carrier, struct exchange *exchang
         head = head_of(carrier, headers);
         carrier->streams = exchange_begin(exchange, &head);
     }
-    set_timer(carrier, POLL_MS);
+    set_timer(carrier, 1000 * (wait_s > 0 && wait_s < POLL_S ? (unsigned long)wait_s : POLL_S));
 }
 
 /* What the session and the server ask of it */
@@ -294,7 +294,7 @@ void carrier_up(struct tunnel_session *session, const struct tunnel_request *req
 }
 
 void carrier_down(struct tunnel_session *session, const struct tunnel_request *request,
-                  struct exchange *exchange)
+                  uint64_t wait_s, struct exchange *exchange)
 {
     struct http_attachment *carrier = find_carrier(session, request);
     uint32_t number = carrier != NULL ? carrier->attachment.number : 0;
@@ -310,6 +310,6 @@ void carrier_down(struct tunnel_session *session, const struct tunnel_request *r
         endpoint_confirm(session->endpoint, number);
     else
         endpoint_rewind(session->endpoint, number);
-    begin_poll(carrier, exchange);
+    begin_poll(carrier, wait_s, exchange);
     tunnel_session_drained(session);
 }

@@ -16,8 +16,9 @@ void carrier_open(struct tunnel *tunnel, const struct visitor *visitor, struct b
                   struct exchange *exchange);
 void carrier_up(struct tunnel_session *session, const struct tunnel_request *request,
                 struct exchange *exchange);
+/* Answers within `wait_s` seconds; 0: as it is best. */
 void carrier_down(struct tunnel_session *session, const struct tunnel_request *request,
-                  struct exchange *exchange);
+                  uint64_t wait_s, struct exchange *exchange);
 
 /* 409: the client is to resume its session. */
 const struct reply *carrier_gone_reply(void);

@@ -35,6 +35,7 @@ struct carrier_request {
     const struct reply *refusal; /* NULL: not refused so far */
     struct tunnel_request claim;
     struct tunnel_seal seal;
+    uint64_t wait_s; /* how long a GET may wait for its answer; 0: nothing was said */
     struct buffer body;
     size_t expected;  /* length of the body */
     size_t discarded; /* of one that nobody reads, so that its sender gets an answer */
@@ -115,10 +116,11 @@ static bool read_query(struct carrier_request *request)
     struct tunnel_request *claim = &request->claim;
     struct lws *wsi = request->wsi;
     uint64_t up = 0, down = 0;
-    bool has_up, has_down, has_got;
+    bool has_up, has_down, has_got, has_wait;
 
     if (!read_argument(wsi, "up", &up, &has_up) || !read_argument(wsi, "down", &down, &has_down) ||
-        !read_argument(wsi, "got", &claim->got, &has_got))
+        !read_argument(wsi, "got", &claim->got, &has_got) ||
+        !read_argument(wsi, "wait", &request->wait_s, &has_wait))
         return false;
     if (strcmp(claim->method, "GET") == 0) {
         request->kind = CARRIER_REQUEST_DOWN;
@@ -293,7 +295,7 @@ bool carrier_request_finish(struct carrier_request *request, struct exchange *ex
     else if (request->kind == CARRIER_REQUEST_UP)
         carrier_up(session, &request->claim, exchange);
     else
-        carrier_down(session, &request->claim, exchange);
+        carrier_down(session, &request->claim, request->wait_s, exchange);
     carrier_request_free(request);
     return refusal == NULL;
 }

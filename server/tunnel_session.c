@@ -224,14 +224,23 @@ bool tunnel_session_is_leaving(const struct tunnel_session *session)
            (buffer_len(&session->pending) > 0 || endpoint_counts(session->endpoint).ring > 0);
 }
 
+/* Whether nobody will ever want the answer to what runs, which Postgres would not notice before it
+ * has one: the client has not come back in time, or its program was stopped in the middle. */
+static bool is_given_up(const struct tunnel_reset *end, bool stopped)
+{
+    return end->reason == TUNNEL_END_EXPIRED || end->reason == TUNNEL_END_LIMIT || stopped;
+}
+
 static void finish_session(struct tunnel_session *session, const struct tunnel_reset *end)
 {
     struct tunnel *tunnel = session->tunnel;
     const struct stream_events *events = session->stream.events;
-    const char *reason = tunnel_end_text(end->reason);
-    bool given_up = end->reason == TUNNEL_END_EXPIRED || end->reason == TUNNEL_END_LIMIT;
+    /* Our own shutdown comes from the owner. */
+    bool stopped = end->reason == TUNNEL_END_SHUTDOWN && !session->finishing;
+    bool given_up = is_given_up(end, stopped);
+    const char *reason = stopped ? "the client was stopped" : tunnel_end_text(end->reason);
 
-    if (given_up)
+    if (given_up && !stopped)
         metrics_count(METRICS_TUNNEL_EXPIRIES, 1);
     registry_bury(tunnel->registry, session->entry, end,
                   tunnel_now() + (int64_t)tunnel->settings.retain_s * 1000);

@@ -1,9 +1,10 @@
 /* The requests of the HTTP carrier, as far as both ends must agree on them.
  *
  * POST …?session=<route> opens or resumes a session; then come POST …&up=<n> with frames in its
- * body, and GET …&down=<n>&got=<serial>, whose answer brings some. Each frame stands behind its
- * length. Requests and answers can be lost, repeated or cut short: a POST takes effect once, and
- * each answer with frames has a serial number, which the next GET names if it came in whole. */
+ * body, and GET …&down=<n>&got=<serial>, whose answer brings some; with &wait=<seconds> it comes
+ * before something in between loses patience. Each frame stands behind its length. Requests and
+ * answers can be lost, repeated or cut short: a POST takes effect once, and each answer with frames
+ * has a serial number, which the next GET names if it came in whole. */
 #ifndef COMMON_TUNNEL_TUNNEL_HTTP_H
 #define COMMON_TUNNEL_TUNNEL_HTTP_H
 
