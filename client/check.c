@@ -99,13 +99,60 @@ static void on_hop(void *owner, const struct hop_report *hop)
         check_pass(check, name, hop->microseconds, hop->detail);
         return;
     }
-    check->upgrading = hop->hop == HOP_UPGRADE;
     error_set(&error, STATUS_UNAVAILABLE, hop->error->sqlstate, "%s", hop->error->message);
     if (hop->hop == HOP_UPGRADE && hop->detail[0] != '\0')
         error_set(&error, STATUS_UNAVAILABLE, hop->error->sqlstate, "%s [%s]", hop->error->message,
                   hop->detail);
     error_hint(&error, "%s", hop->error->hint);
+    if (hop->hop == HOP_UPGRADE) {
+        check->upgrade = (struct check_upgrade){.failed = true,
+                                                .status = STATUS_UNAVAILABLE,
+                                                .microseconds = hop->microseconds,
+                                                .error = error};
+        return; /* the tunnel may do without */
+    }
     check_fail(check, name, hop->microseconds, &error, STATUS_UNAVAILABLE);
+}
+
+bool check_session_failed(struct check *check)
+{
+    const struct check_upgrade *upgrade = &check->upgrade;
+
+    if (!upgrade->failed)
+        return false;
+    check->upgrade.failed = false;
+    check_fail(check, hop_names[HOP_UPGRADE], upgrade->microseconds, &upgrade->error,
+               upgrade->status);
+    return true;
+}
+
+void check_session_up(struct check *check)
+{
+    if (!check->upgrade.failed)
+        return;
+    check->upgrade.failed = false;
+    report_add(check->report,
+               &(struct report_line){
+                   .name = hop_names[HOP_UPGRADE],
+                   .verdict = REPORT_WORKED,
+                   .microseconds = check->upgrade.microseconds,
+                   .detail = check->upgrade.error.message,
+                   .fix = check_uses_http(check)
+                              ? "HTTP requests take its place; WebSockets would be faster."
+                              : "Another attempt got through.",
+               });
+}
+
+bool check_uses_http(const struct check *check)
+{
+    return choice_is_http(&check->service.shared.choice, loop_elapsed(check->loop));
+}
+
+/* The tunnel uses HTTP requests then. */
+static bool may_do_without(const struct check *check, const struct connect_result *result)
+{
+    return check->service.type == &tunnel_v1 &&
+           check->settings->transport == CLIENT_TRANSPORT_AUTO && (result->blocked || result->cut);
 }
 
 static void on_connected(void *owner, const struct connect_result *result)
@@ -113,11 +160,13 @@ static void on_connected(void *owner, const struct connect_result *result)
     struct check *check = owner;
 
     check->connecting = NULL;
-    check->agreed = result->agreed;
-    if (result->status == STATUS_OK)
+    check->upgrade.status = result->status;
+    if (result->status == STATUS_OK) {
         transport_close(&check->transport, check->loop);
-    else
+    } else if (!check->upgrade.failed || !may_do_without(check, result)) {
+        (void)check_session_failed(check);
         check->status = result->status;
+    }
     loop_stop(check->loop);
 }
 
@@ -125,6 +174,7 @@ static void walk(struct check *check)
 {
     static const char session[] = "0000000000000000"; /* nobody's: for balancers */
     const struct connect_request request = {
+        .plain = check_uses_http(check),
         .offer = check->settings->protocol != CLIENT_PROTOCOL_RAW,
         .may_retract = check->settings->protocol == CLIENT_PROTOCOL_AUTO,
         .session = session,

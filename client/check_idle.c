@@ -170,6 +170,11 @@ void check_idle(struct check *check)
     struct idle idle = {.check = check};
     int64_t most = (int64_t)check->settings->idle;
 
+    if (check_uses_http(check)) {
+        check_note(check, "idle", "not looked at: between HTTP requests nothing has to be kept",
+                   "");
+        return;
+    }
     for (size_t i = 0; i < SILENCES && (int64_t)silences[i] * 1000 < most; i++)
         begin(&idle, (int64_t)silences[i] * 1000);
     begin(&idle, most);

@@ -73,7 +73,8 @@ static const char *current_hop(const struct session *session)
 
 static void fail(struct session *session, const struct error *error, enum status status)
 {
-    check_fail(session->check, current_hop(session), lap(session), error, status);
+    if (!check_session_failed(session->check))
+        check_fail(session->check, current_hop(session), lap(session), error, status);
     finish(session);
 }
 
@@ -206,6 +207,15 @@ static void push(struct session *session)
     }
 }
 
+static const char *describe_tunnel(const struct session *session)
+{
+    if (session->raw)
+        return "raw: a broken connection ends its session";
+    return check_uses_http(session->check)
+               ? "electric-tunnel.v1 over HTTP requests: sessions survive broken connections"
+               : "electric-tunnel.v1: sessions survive broken connections";
+}
+
 static void on_up(void *owner)
 {
     struct session *session = owner;
@@ -213,9 +223,8 @@ static void on_up(void *owner)
     if (session->up)
         return;
     session->up = true;
-    check_pass(session->check, "tunnel", lap(session),
-               session->raw ? "raw: a broken connection ends its session"
-                            : "electric-tunnel.v1: sessions survive broken connections");
+    check_session_up(session->check);
+    check_pass(session->check, "tunnel", lap(session), describe_tunnel(session));
     patience(session);
     push(session);
 }

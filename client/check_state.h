@@ -5,6 +5,14 @@
 #include "client/report.h"
 #include "client/service.h"
 
+/* The upgrade that was refused, until it is known whether something else takes its place. */
+struct check_upgrade {
+    bool failed;
+    enum status status;
+    int64_t microseconds;
+    struct error error;
+};
+
 struct check {
     const struct client_settings *settings;
     struct loop *loop;
@@ -17,9 +25,8 @@ struct check {
     /* The path (check.c) */
     struct transport transport;
     struct connecting *connecting;
-    bool walking;   /* hops are told of */
-    bool upgrading; /* the last one that was told of is the upgrade, and failed */
-    bool agreed;    /* on the tunnel's own protocol */
+    struct check_upgrade upgrade;
+    bool walking; /* hops are told of */
 };
 
 void check_pass(struct check *check, const char *name, int64_t microseconds, const char *detail);
@@ -28,6 +35,13 @@ void check_fail(struct check *check, const char *name, int64_t microseconds,
                 const struct error *error, enum status status);
 /* Microseconds on a clock that does not run backwards. */
 int64_t check_now(void);
+
+/* The tunnel is made of HTTP requests. */
+bool check_uses_http(const struct check *check);
+/* What the session says of an upgrade that was refused: it did without, or it did not come to
+ * anything (true: it is that which was told). */
+void check_session_up(struct check *check);
+bool check_session_failed(struct check *check);
 
 /* A Postgres session through the tunnel, to its end (check_session.c). */
 void check_session(struct check *check);

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from tests.support.cluster import Cluster
+from tests.support.intermediary import Intermediary, answer
 from tests.support.process import free_port
 from tests.support.programs import Program, ProgramTest, Relay, Server, UnreadyServer, environment, path_of, run
 from tests.support.service import DatedAuthority, Proxy, Service, SocksProxy, echo, pump, server_context
@@ -350,6 +351,33 @@ class Real(CheckTest):
                 self.assertEqual(hops["statements"]["result"], "passed")
                 for name in ("name", "TCP", "upgrade", "tunnel", "Postgres", "login", "statements"):
                     self.assertGreaterEqual(hops[name]["milliseconds"], 0)
+
+    def test_upgrades_that_do_not_get_through(self):
+        between = self.start(Intermediary(self.server.http_port))
+        for stripped in (True, False):
+            between.upgrade = None if stripped else lambda connection, _: connection.sendall(answer("403 Forbidden"))
+            hops = self.check(between.url, DATABASE_URL=self.server.url())
+            self.assertEqual(self.code, 0, self.report)
+            self.assertEqual(hops["upgrade"]["result"], "worked around")
+            self.assertIn("HTTP requests", hops["upgrade"]["fix"])
+            self.assertIn("electric-tunnel.v1 over HTTP requests", hops["tunnel"]["detail"])
+            self.assertEqual(hops["statements"]["result"], "passed")
+
+    def test_websockets_alone_that_do_not_get_through(self):
+        between = self.start(Intermediary(self.server.http_port))
+        self.assert_fails("upgrade", "400", "", between.url, "--transport", "websocket", DATABASE_URL=self.server.url())
+
+    def test_nothing_gets_through(self):
+        between = self.start(Intermediary(self.server.http_port))
+        between.meddle = lambda request, pass_on: answer("403 Forbidden")
+        self.assert_fails("upgrade", "403", "", between.url, code=NOT_AUTHORISED, DATABASE_URL=self.server.url())
+
+    def test_http_requests_alone(self):
+        hops = self.check(self.server.service, "--transport", "http", "--idle", "5s", DATABASE_URL=self.server.url())
+        self.assertEqual(self.code, 0, self.report)
+        self.assertNotIn("upgrade", hops)
+        self.assertIn("electric-tunnel.v1 over HTTP requests", hops["tunnel"]["detail"])
+        self.assertEqual(hops["idle"]["result"], "noted")
 
     def test_a_login_by_connection_string(self):
         hops = self.check(self.server.service, DATABASE_URL=self.server.url(user="me"))
