@@ -121,8 +121,7 @@ void pipeline_clear(struct pipeline *pipeline)
         pop(pipeline);
     free(pipeline->entries);
     names_clear(&pipeline->names);
-    names_clear(&pipeline->before);
-    names_clear(&pipeline->since);
+    foresight_clear(&pipeline->foresight);
     pipeline_init(pipeline);
 }
 
@@ -139,8 +138,8 @@ bool pipeline_is_settled(const struct pipeline *pipeline)
 /* Names matter only while a rewritten text is under way or known by name. */
 static bool names_matter(const struct pipeline *pipeline)
 {
-    return pipeline->rewrites > 0 || pipeline->names.count > 0 || pipeline->before.count > 0 ||
-           pipeline->since.count > 0;
+    return pipeline->rewrites > 0 || pipeline->names.count > 0 ||
+           foresight_matters(&pipeline->foresight);
 }
 
 /* Postgres compares this much of a name (NAMEDATALEN - 1). */
@@ -208,79 +207,33 @@ static void copy_ended(struct pipeline *pipeline)
         push(pipeline, COPY_END);
 }
 
-/* What a name will mean, as far as answers that are due do not make it mean something else.
- *
- * A message is run only if all those before it, back to the last Sync, have succeeded; so what
- * these say of names is certain for it. What was said before that Sync may have been skipped:
- * there, a name may mean what it did at any time since all was answered. */
-static void foresee_name(struct pipeline *pipeline, enum name_kind kind, struct bytes name,
-                         struct rewrite *rewrite)
-{
-    struct names *before = &pipeline->before, *since = &pipeline->since;
-    struct rewrite *meaning;
-
-    pipeline->foreseeing = true;
-    if (names_find(since, kind, name, &meaning))
-        names_add(before, kind, name, meaning);
-    if (rewrite_care(rewrite) > 0)
-        names_set(since, kind, name, rewrite);
-    else if (names_get(before, kind, name) != NULL || before->overflowed)
-        names_set_harmless(since, kind, name);
-    else
-        names_set(since, kind, name, NULL);
-}
-
-static struct rewrite *foreseen(const struct pipeline *pipeline, enum name_kind kind,
-                                struct bytes name)
-{
-    struct rewrite *rewrite;
-
-    if (!names_find(&pipeline->since, kind, name, &rewrite))
-        (void)names_find(&pipeline->before, kind, name, &rewrite);
-    return rewrite;
-}
-
-/* Whether the name may mean anything, since not all could be kept. */
-static bool is_lost(const struct pipeline *pipeline, enum name_kind kind, struct bytes name)
-{
-    struct rewrite *rewrite;
-
-    if (names_find(&pipeline->since, kind, name, &rewrite))
-        return false;
-    return pipeline->since.overflowed ||
-           (pipeline->before.overflowed && !names_find(&pipeline->before, kind, name, &rewrite));
-}
-
 /* Nothing is due: what the names mean is known. */
 static void forget_foreseen(struct pipeline *pipeline)
 {
-    if (pipeline->count > 0 || !pipeline->foreseeing)
-        return;
-    pipeline->foreseeing = false;
-    names_clear(&pipeline->before);
-    names_clear(&pipeline->since);
-    names_add_all(&pipeline->before, &pipeline->names);
+    if (pipeline->count == 0)
+        foresight_begin(&pipeline->foresight, &pipeline->names);
 }
 
 static void foresee(struct pipeline *pipeline, const struct plan_entry *entry)
 {
-    if (entry->type == PGWIRE_SYNC) {
-        names_add_all(&pipeline->before, &pipeline->since);
-        names_clear(&pipeline->since);
-    }
+    struct foresight *foresight = &pipeline->foresight;
+
+    if (entry->type == PGWIRE_SYNC)
+        foresight_sync(foresight);
     if (entry->names == NULL)
         return;
     if (entry->type == PGWIRE_PARSE)
-        foresee_name(pipeline, NAME_STATEMENT, statement_name(entry), entry->rewrite);
-    else if (entry->type == PGWIRE_BIND && is_lost(pipeline, NAME_STATEMENT, statement_name(entry)))
-        names_set(&pipeline->since, NAME_PORTAL, portal_name(entry), NULL);
+        foresight_note(foresight, NAME_STATEMENT, statement_name(entry), entry->rewrite);
+    else if (entry->type == PGWIRE_BIND &&
+             foresight_is_lost(foresight, NAME_STATEMENT, statement_name(entry)))
+        foresight_lose(foresight, NAME_PORTAL, portal_name(entry));
     else if (entry->type == PGWIRE_BIND)
-        foresee_name(pipeline, NAME_PORTAL, portal_name(entry),
-                     foreseen(pipeline, NAME_STATEMENT, statement_name(entry)));
+        foresight_note(foresight, NAME_PORTAL, portal_name(entry),
+                       foresight_get(foresight, NAME_STATEMENT, statement_name(entry)));
     else if (entry->type == PGWIRE_CLOSE && entry->what == 'S')
-        foresee_name(pipeline, NAME_STATEMENT, statement_name(entry), NULL);
+        foresight_note(foresight, NAME_STATEMENT, statement_name(entry), NULL);
     else if (entry->type == PGWIRE_CLOSE)
-        foresee_name(pipeline, NAME_PORTAL, portal_name(entry), NULL);
+        foresight_note(foresight, NAME_PORTAL, portal_name(entry), NULL);
 }
 
 const struct rewrite *pipeline_follow(struct pipeline *pipeline, struct bytes portal)
@@ -292,9 +245,9 @@ const struct rewrite *pipeline_follow(struct pipeline *pipeline, struct bytes po
         return NULL;
     forget_foreseen(pipeline);
     portal = bytes_first(portal, NAME_COMPARED);
-    if (is_lost(pipeline, NAME_PORTAL, portal))
+    if (foresight_is_lost(&pipeline->foresight, NAME_PORTAL, portal))
         return &anything;
-    rewrite = foreseen(pipeline, NAME_PORTAL, portal);
+    rewrite = foresight_get(&pipeline->foresight, NAME_PORTAL, portal);
     return rewrite != NULL && rewrite->follow != FOLLOW_NONE ? rewrite : NULL;
 }
 
@@ -305,7 +258,8 @@ struct rewrite *pipeline_check(struct pipeline *pipeline, struct bytes statement
     if (pipeline->skipping)
         return NULL;
     forget_foreseen(pipeline);
-    rewrite = foreseen(pipeline, NAME_STATEMENT, bytes_first(statement, NAME_COMPARED));
+    rewrite =
+        foresight_get(&pipeline->foresight, NAME_STATEMENT, bytes_first(statement, NAME_COMPARED));
     return rewrite != NULL && buffer_len(&rewrite->check) > 0 ? rewrite : NULL;
 }
 
@@ -317,9 +271,9 @@ enum ending pipeline_ending(struct pipeline *pipeline, struct bytes portal)
         return ENDING_NONE;
     forget_foreseen(pipeline);
     portal = bytes_first(portal, NAME_COMPARED);
-    if (is_lost(pipeline, NAME_PORTAL, portal))
+    if (foresight_is_lost(&pipeline->foresight, NAME_PORTAL, portal))
         return ENDING_PERHAPS;
-    rewrite = foreseen(pipeline, NAME_PORTAL, portal);
+    rewrite = foresight_get(&pipeline->foresight, NAME_PORTAL, portal);
     return rewrite != NULL ? rewrite->ending : ENDING_NONE;
 }
 
@@ -419,7 +373,7 @@ void pipeline_sent(struct pipeline *pipeline, const struct plan_message *message
     else if (is_extended(entry))
         note_extended(pipeline, entry);
     if (message->names_unknown)
-        pipeline->names.overflowed = pipeline->since.overflowed = true;
+        pipeline->names.overflowed = pipeline->foresight.since.overflowed = true;
     /* Names of ours are none of the client's. */
     if (names_matter(pipeline) && is_extended(entry) && !message->malformed &&
         !message->names_unknown && (message->marks | MARK_WATCHED) == MARK_WATCHED)

@@ -7,7 +7,7 @@
 #ifndef SERVER_PROXY_PIPELINE_H
 #define SERVER_PROXY_PIPELINE_H
 
-#include "server/proxy/names.h"
+#include "server/proxy/foresight.h"
 #include "server/proxy/outcome.h"
 #include "server/proxy/statement.h"
 
@@ -23,18 +23,16 @@ enum plan_gate { GATE_NONE, GATE_ASKED, GATE_PASSED, GATE_REFUSED };
 struct pipeline {
     struct plan_entry *entries; /* a ring */
     size_t first, count, allocated;
-    struct names names;  /* as the server knows them */
-    struct names before; /* what they may mean at the last Sync that was sent, for care's sake */
-    struct names since;  /* and what they do after it, as far as messages since then say so */
-    bool foreseeing;     /* these two are more than is known for certain */
-    bool open;           /* extended messages were sent since the last Sync; to be read */
-    bool has_run;        /* some of these were Bind or Execute; to be read */
-    char status;         /* of the transaction, as last reported; to be read */
-    enum plan_gate gate; /* to be read, and reset */
-    bool changed_schema; /* a statement that may have is done; to be read, and reset */
-    size_t rewrites;     /* entries that hold one; 0, and no names known: names need not be kept */
-    size_t running;      /* entries that run statements */
-    size_t readies;      /* entries that a ReadyForQuery answers */
+    struct names names;         /* as the server knows them */
+    struct foresight foresight; /* … and as it will, once it has run what it was sent */
+    bool open;                  /* extended messages were sent since the last Sync; to be read */
+    bool has_run;               /* some of these were Bind or Execute; to be read */
+    char status;                /* of the transaction, as last reported; to be read */
+    enum plan_gate gate;        /* to be read, and reset */
+    bool changed_schema;        /* a statement that may have is done; to be read, and reset */
+    size_t rewrites; /* entries that hold one; 0, and no names known: names need not be kept */
+    size_t running;  /* entries that run statements */
+    size_t readies;  /* entries that a ReadyForQuery answers */
     struct outcome outcome; /* fields to be read; `watched`, `asks` and `news` to be set */
     bool ended;             /* what may end a transaction was answered since `status` was */
     bool unsettled;         /* a statement may have changed settings that are not reported yet */
