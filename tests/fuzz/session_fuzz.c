@@ -165,7 +165,8 @@ static void make_ready(struct session *session)
     session->user = calloc(1, 2);
     session->parameters.list = calloc(1, sizeof(char *));
     session_enter(session, SESSION_CONNECTING);
-    session_upstream_ready(session, &(struct session_upstream){.parameters = parameters});
+    session_upstream_ready(
+        session, &(struct session_upstream){.parameters = parameters, .may_ask_xid = true});
 }
 
 static void run_deferred(struct session *session)

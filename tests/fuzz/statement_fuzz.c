@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char tables[] = "schema_migrations\0migrations\0";
-    struct statement_settings settings;
+    struct statement_settings settings = {.endings = true};
     enum statement_use use;
     struct rewrite *rewrite;
 
