@@ -2,6 +2,7 @@
 #include "tests/simulation/world.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void world_fail(struct world *world, const char *reason)
 {
@@ -14,12 +15,64 @@ uint8_t stream_byte(enum side side, uint64_t offset)
     return (uint8_t)(random_mix(offset * 2 + (side == SERVER)) >> 17);
 }
 
+static void fill(const struct party *party, uint8_t *place, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        place[i] = stream_byte(party->side, party->produced + i);
+}
+
+static bool adopt(struct party *party, struct block *block, struct bytes piece)
+{
+    fill(party, block->data + (piece.data - block->data), piece.len);
+    if (!endpoint_source_adopt(party->endpoint, block, piece))
+        return false;
+    party->produced += piece.len;
+    return true;
+}
+
+/* What a socket was read into, with gaps between what is to be sent; nobody else keeps it. */
+static void produce_block(struct party *party, uint64_t left)
+{
+    struct random *random = &party->world->random;
+    struct block *block = block_new(1 + random_below(random, 300));
+    struct bytes rest = bytes_of(block->data, block->size);
+    bool taken = true;
+
+    memset(block->data, 0, block->size);
+    while (taken && rest.len > 0) {
+        size_t len = 1 + random_below(random, rest.len);
+
+        taken = len <= left && adopt(party, block, bytes_first(rest, len));
+        left -= taken ? len : 0;
+        rest = bytes_skip(rest, len);
+        rest = bytes_skip(rest, random_below(random, rest.len + 1));
+    }
+    block_drop(block);
+}
+
+static void produce_bytes(struct party *party, uint64_t left)
+{
+    struct random *random = &party->world->random;
+    size_t want = 1 + random_below(random, party->world->healed ? 4096 : 300);
+    size_t len;
+    uint8_t *place = endpoint_source_reserve(party->endpoint, party->world->now, want, &len);
+
+    if (place == NULL)
+        return;
+    if (len > want)
+        world_fail(party->world, "more was reserved than wanted");
+    size_t count = left < len ? (size_t)left : len;
+    if (!party->world->healed)
+        count = random_below(random, count + 1);
+    fill(party, place, count);
+    endpoint_source_commit(party->endpoint, count);
+    party->produced += count;
+}
+
 void party_produce(struct party *party)
 {
     struct random *random = &party->world->random;
     uint64_t left = party->length - party->produced;
-    size_t want = 1 + random_below(random, party->world->healed ? 4096 : 300);
-    size_t len;
 
     if (party->source_ended)
         return;
@@ -28,20 +81,11 @@ void party_produce(struct party *party)
             endpoint_source_end(party->endpoint);
             party->source_ended = true;
         }
-        return;
+    } else if (!party->world->healed && random_chance(random, 30)) {
+        produce_block(party, left);
+    } else {
+        produce_bytes(party, left);
     }
-    uint8_t *place = endpoint_source_reserve(party->endpoint, party->world->now, want, &len);
-    if (place == NULL)
-        return;
-    if (len > want)
-        world_fail(party->world, "more was reserved than wanted");
-    size_t count = left < len ? (size_t)left : len;
-    if (!party->world->healed)
-        count = random_below(random, count + 1);
-    for (size_t i = 0; i < count; i++)
-        place[i] = stream_byte(party->side, party->produced + i);
-    endpoint_source_commit(party->endpoint, count);
-    party->produced += count;
 }
 
 static uint64_t sent_by_other(const struct party *party)
