@@ -10,12 +10,22 @@
 
 /* Making */
 
+/* What the queue may be made to hold. Every end may count on the least. */
+static uint32_t make_window(const struct endpoint_settings *settings)
+{
+    uint32_t window = (uint32_t)budget_window(settings->budget, settings->window);
+
+    if (window < TUNNEL_WINDOW_MIN)
+        window = TUNNEL_WINDOW_MIN;
+    settings->budget->promised += window;
+    return window;
+}
+
 static struct endpoint *endpoint_new(const struct endpoint_settings *settings,
                                      enum endpoint_role role, const struct tunnel_id *id,
                                      const struct tunnel_key *key)
 {
     struct endpoint *endpoint = mem_new(sizeof *endpoint);
-    bool memory_is_short = !budget_has(settings->budget, settings->window);
 
     assert(settings->window >= TUNNEL_WINDOW_MIN && settings->max_frame >= TUNNEL_FRAME_MIN);
     endpoint->settings = settings;
@@ -28,8 +38,7 @@ static struct endpoint *endpoint_new(const struct endpoint_settings *settings,
     sender_init(&endpoint->out, settings->budget, settings->ring_max);
     pace_reset(&endpoint->pace);
     sender_set_pace(&endpoint->out, pace_limit(&endpoint->pace));
-    receiver_init(&endpoint->in, settings->budget,
-                  memory_is_short ? TUNNEL_WINDOW_MIN : settings->window);
+    receiver_init(&endpoint->in, settings->budget, make_window(settings));
     return endpoint;
 }
 
@@ -69,6 +78,7 @@ void endpoint_free(struct endpoint *endpoint)
         return;
     sender_clear(&endpoint->out);
     receiver_clear(&endpoint->in);
+    endpoint->settings->budget->promised -= endpoint->in.window;
     free(endpoint->info);
     free(endpoint->end_text);
     if (endpoint->cancel != NULL)

@@ -49,7 +49,8 @@ enum {
 /* Shared by all endpoints of a process, which borrow it. */
 struct endpoint_settings {
     struct budget *budget;
-    uint32_t window; /* what each session's queue holds; TUNNEL_WINDOW_MIN when memory is short */
+    uint32_t window; /* what a session's queue holds; less, down to TUNNEL_WINDOW_MIN, when others
+                        may take the memory or have done so */
     uint32_t max_frame; /* longest frame that is taken */
     size_t ring_max;    /* what each session's ring holds */
     /* The rest is the server's. */

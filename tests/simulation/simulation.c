@@ -456,7 +456,8 @@ static void world_clear(struct world *world)
     }
     endpoint_free(world->client.endpoint);
     server_free(world);
-    if (world->client_budget.used != 0 || world->server_budget.used != 0)
+    if (world->client_budget.used != 0 || world->server_budget.used != 0 ||
+        world->client_budget.promised != 0 || world->server_budget.promised != 0)
         world_fail(world, "a budget is still charged though all is freed");
 }
 

@@ -1007,6 +1007,31 @@ START_TEST(when_memory_is_short_windows_are_small_and_sources_wait)
 }
 END_TEST
 
+/* Each may be filled, and then it is too late to say no. */
+START_TEST(many_sessions_are_not_promised_more_memory_than_there_is)
+{
+    enum { MANY = 200 };
+    struct budget shared = {.limit = 10 * settings.window};
+    struct endpoint_settings rich = settings;
+    struct endpoint *sessions[MANY];
+
+    rich.budget = &shared;
+    for (int i = 0; i < MANY; i++)
+        sessions[i] = endpoint_new_client(&rich, &id, &key, bytes_of(NULL, 0));
+    ck_assert_uint_le(shared.promised, shared.limit + MANY * TUNNEL_WINDOW_MIN);
+    ck_assert_uint_eq(shared.used, 0);
+    client_at = endpoint_attach(sessions[0], now);
+    ck_assert_int_eq(take(sessions[0], client_at), TUNNEL_OPEN);
+    ck_assert_uint_eq(frame.open.window, settings.window);
+    client_at = endpoint_attach(sessions[MANY - 1], now);
+    ck_assert_int_eq(take(sessions[MANY - 1], client_at), TUNNEL_OPEN);
+    ck_assert_uint_eq(frame.open.window, TUNNEL_WINDOW_MIN);
+    for (int i = 0; i < MANY; i++)
+        endpoint_free(sessions[i]);
+    ck_assert_uint_eq(shared.promised, 0);
+}
+END_TEST
+
 START_TEST(an_answer_that_may_be_lost_is_said_again)
 {
     open_session();
@@ -1067,4 +1092,5 @@ SUITE("tunnel_endpoint", TEST(data_may_follow_open_at_once),
       TEST(a_detached_end_aborts_without_a_word), TEST(a_frame_is_no_longer_than_there_is_room),
       TEST(a_frame_is_no_longer_than_the_other_end_takes), TEST(sending_does_not_change_the_ring),
       TEST(when_memory_is_short_windows_are_small_and_sources_wait),
+      TEST(many_sessions_are_not_promised_more_memory_than_there_is),
       TEST(an_answer_that_may_be_lost_is_said_again))
