@@ -175,7 +175,10 @@ void cancel_requests_free(struct cancel_requests *requests)
 {
     if (requests == NULL)
         return;
-    while (!LIST_EMPTY(&requests->list))
-        drop(LIST_FIRST(&requests->list));
+    for (struct cancel_request *request = LIST_FIRST(&requests->list), *next; request != NULL;
+         request = next) {
+        next = LIST_NEXT(request, link);
+        drop(request);
+    }
     free(requests);
 }
