@@ -53,6 +53,22 @@ class Trouble(SessionTest):
         self.psql("SELECT 1")
         self.assertEqual((self.cutter.cuts, self.cutter.counts[REFUSED]), (3, 1))
 
+    @needs_http_carrier
+    def test_last_words_arrive_before_the_end(self):
+        """Both come at once, to whoever was away."""
+        for transport in ("websocket", "http"):
+            with self.subTest(transport):
+                self.start("--transport", transport)
+                session = self.connect()
+                self.cutter.blocked = True
+                self.cutter.cut()
+                self.cluster.psql(f"SELECT pg_terminate_backend({session.pid})")
+                wait_until(lambda: self.cluster.psql(  # pylint: disable=cell-var-from-loop
+                    f"SELECT count(*) FROM pg_stat_activity WHERE pid = {session.pid}") == "0", 60, "the backend to end")
+                self.cutter.blocked = False
+                self.assertEqual(session.receive(timeout=60).fields()["C"], "57P01")
+                self.assertTrue(session.is_closed(60))
+
     def test_a_stopped_client_goes_on(self):
         self.start()
         session = self.connect()

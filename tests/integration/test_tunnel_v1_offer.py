@@ -6,7 +6,7 @@ import time
 
 from tests.integration.test_tunnel_connect import ConnectTest
 from tests.integration.test_tunnel_forward import STARTUP, postgres
-from tests.support import wire
+from tests.support import carrier, tunnel, wire
 from tests.support.process import wait_until
 from tests.support.service import echo
 
@@ -251,6 +251,23 @@ class Attachments(AutoTest):
         for _ in range(2):
             self.assertEqual(self.fatal(self.start_session())["C"], "08006")
         self.assertEqual([frame[0] for frame in self.received if frame[0] < 8], [OPEN, OPEN])
+
+    def test_last_words_arrive_before_the_end(self):
+        """Over HTTP one answer may bring all of a session."""
+        words = wire.message("E", b"SFATAL\0C57P03\0Mnot today\0\0")
+        body = carrier.body_of(opened(), tunnel.data_frame(0, words), tunnel.fin_frame(len(words)))
+
+        def behave(peer):
+            peer.read_request()
+            if "&" not in peer.target:
+                peer.answer("200 OK", {"Content-Type": carrier.TYPE, "Electric-Tunnel": 1, "Content-Length": len(body)}, body)
+            while peer.socket.recv(4096):
+                pass
+
+        ConnectTest.serve(self, behave, "--transport", "http")
+        connection = self.start_session()
+        self.assertEqual(self.fatal(connection)["M"], "not today")
+        self.assertTrue(connection.is_closed(30))
 
     def test_a_full_service_is_asked_again_when_it_says(self):
         self.serve_steps(self.answer(refused(FULL, retry_after=1)), self.answer(reset(LOST)))
