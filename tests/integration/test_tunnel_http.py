@@ -135,7 +135,7 @@ class Requests(CarrierTest):
         for _ in range(5):
             attachment = session.attachment
             connection.send(wire.query("SELECT repeat('y', 300000)"))
-            if attachment.socket is None:
+            if attachment.answer is None:
                 attachment.poll()
             attachment.socket.settimeout(PATIENCE)
             attachment.socket.recv(100)
