@@ -12,6 +12,7 @@
 /* How long a new session waits for a service that has no room, but says when to come again. */
 #define OPEN_PATIENCE 30000
 /* Longest time between two attempts. */
+#define STARTING_APART 500 /* of a session that logs in, which is kept for a few seconds only */
 #define ATTEMPTS_APART 5000
 /* How often a new session tries to reach a service on connections that break at once. */
 #define OPEN_ATTEMPTS 5
@@ -56,7 +57,10 @@ static void schedule(struct v1 *v1, int64_t delay)
 static void schedule_after_failure(struct v1 *v1, int64_t at_least)
 {
     uint32_t random = tunnel_random(v1->tunnel.shared);
-    int64_t delay = backoff_delay(++v1->failures, ATTEMPTS_APART, random);
+    bool is_kept_briefly =
+        v1->up_told && !v1->orphan && !v1->tunnel.events->is_established(v1->tunnel.owner);
+    int64_t most = is_kept_briefly ? STARTING_APART : ATTEMPTS_APART;
+    int64_t delay = backoff_delay(++v1->failures, most, random);
 
     schedule(v1, delay > at_least ? delay : at_least);
 }
