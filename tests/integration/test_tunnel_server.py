@@ -46,10 +46,11 @@ class TunnelTest(ProgramTest):
     def answer_to(self, server, *messages, session=b"\0" * 16):
         """What a WebSocket that sends these gets; None: it is closed without a frame."""
         attachment = tunnel.attach(server.http_port, session)
-        self.addCleanup(attachment.socket.close)
-        for message in messages:
-            attachment.sendall(message)
-        return tunnel.receive(attachment)
+        # Many of them, left open, would reach the limit of connections on a fast machine.
+        with attachment.socket:
+            for message in messages:
+                attachment.sendall(message)
+            return tunnel.receive(attachment)
 
     def assert_refused(self, frame, reason):
         self.assertEqual((frame.type, frame.reason), (tunnel.REFUSED, reason), frame)
