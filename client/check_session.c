@@ -158,9 +158,13 @@ static void conclude(struct session *session)
 {
     const struct pgprobe_result *result = pgprobe_result(session->probe);
 
-    if (result->failure != STATUS_OK)
-        fail(session, &result->error, result->failure);
-    else if (result->password_asked)
+    if (result->failure != STATUS_OK) {
+        struct error error = result->error;
+
+        if (result->failure == STATUS_DENIED && error.hint[0] == '\0')
+            error_hint(&error, "Check the password; electric-proxy's is in its PG_PROXY_PASSWORD.");
+        fail(session, &error, result->failure);
+    } else if (result->password_asked)
         check_note(session->check, "login", "not tried, without a password",
                    "Set DATABASE_URL, or PGUSER, PGPASSWORD and PGDATABASE.");
     else if (session->check->settings->bandwidth) {

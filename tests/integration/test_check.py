@@ -409,8 +409,8 @@ class Real(CheckTest):
         self.assertIn("PGPASSWORD", hops["login"]["fix"])
 
     def test_a_wrong_password(self):
-        self.assert_fails("login", "password authentication failed", "", self.server.service, code=NOT_AUTHORISED,
-                          PGPASSWORD="c4nary")
+        self.assert_fails("login", "password authentication failed", "PG_PROXY_PASSWORD", self.server.service,
+                          code=NOT_AUTHORISED, PGPASSWORD="c4nary")
         self.assertNotIn("c4nary", json.dumps(self.report))
 
     def test_a_database_it_does_not_serve(self):
