@@ -16,7 +16,7 @@ struct session {
     struct pgprobe *probe;
     struct loop_timer deadline;
     enum pgprobe_stage stage; /* that is told */
-    int64_t began_at;         /* check_now(), of that stage */
+    int64_t began_at;         /* hop_now(), of that stage */
     bool raw;
     bool up;
     bool over;
@@ -39,7 +39,7 @@ static void finish(struct session *session)
 
 static int64_t lap(struct session *session)
 {
-    int64_t now = check_now();
+    int64_t now = hop_now();
     int64_t took = now - session->began_at;
 
     session->began_at = now;
@@ -131,7 +131,7 @@ static void tell_progress(struct session *session)
 static void begin_load(struct session *session)
 {
     session->loading = true;
-    pgload_init(&session->load, LOAD_TIME, check_now());
+    pgload_init(&session->load, LOAD_TIME, hop_now());
     patience(session);
 }
 
@@ -184,7 +184,7 @@ static size_t say(struct session *session, uint8_t *place, size_t len)
     struct bytes piece = bytes_first(buffer_peek(out), len);
 
     if (session->loading)
-        return pgload_output(&session->load, place, len, check_now());
+        return pgload_output(&session->load, place, len, hop_now());
     if (piece.len > 0)
         memcpy(place, piece.data, piece.len);
     buffer_consume(out, piece.len);
@@ -193,7 +193,7 @@ static size_t say(struct session *session, uint8_t *place, size_t len)
 
 static bool has_to_say(struct session *session)
 {
-    return session->loading ? pgload_has_output(&session->load, check_now())
+    return session->loading ? pgload_has_output(&session->load, hop_now())
                             : buffer_len(pgprobe_output(session->probe)) > 0;
 }
 
@@ -236,7 +236,7 @@ static void on_up(void *owner)
 static void hear(struct session *session, struct bytes in)
 {
     if (session->loading) {
-        pgload_input(&session->load, in, check_now());
+        pgload_input(&session->load, in, hop_now());
         patience(session);
         if (session->load.stage >= PGLOAD_OVER)
             tell_load(session);
@@ -337,7 +337,7 @@ void check_session(struct check *check)
     struct session session = {
         .check = check,
         .raw = check->settings->protocol == CLIENT_PROTOCOL_RAW,
-        .began_at = check_now(),
+        .began_at = hop_now(),
         .deadline = {.on_time = on_deadline},
     };
 

@@ -33,8 +33,6 @@ void check_pass(struct check *check, const char *name, int64_t microseconds, con
 void check_note(struct check *check, const char *name, const char *detail, const char *fix);
 void check_fail(struct check *check, const char *name, int64_t microseconds,
                 const struct error *error, enum status status);
-/* Microseconds on a clock that does not run backwards. */
-int64_t check_now(void);
 
 /* The tunnel is made of HTTP requests. */
 bool check_uses_http(const struct check *check);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/err.h>
 
@@ -62,7 +61,7 @@ struct connecting {
     bool retracted; /* asked again without the offer */
     struct dial *dial;
     struct loop_timer deadline;
-    int64_t hop_began_at; /* microseconds_now() */
+    int64_t hop_began_at; /* hop_now() */
     struct upgrade_key key;
     struct buffer out;
     struct buffer in;
@@ -213,14 +212,6 @@ void connect_cancel(struct connecting *connecting)
 /* ---- the hops ----------------------------------------------------------------------------------
  */
 
-static int64_t microseconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static enum hop hop_of(const struct connecting *connecting)
 {
     switch (connecting->state) {
@@ -239,7 +230,7 @@ static void tell_hop(const struct connecting *connecting, const char *detail,
                      const struct error *error)
 {
     hop_tell(connecting->connector->settings.observer, hop_of(connecting),
-             microseconds_now() - connecting->hop_began_at, detail, error);
+             hop_now() - connecting->hop_began_at, detail, error);
 }
 
 static void tell_tls(const struct connecting *connecting)
@@ -319,7 +310,7 @@ static void enter(struct connecting *connecting, enum connect_state state)
 
     connecting->state = state;
     if (state != CONNECT_WAITING)
-        connecting->hop_began_at = microseconds_now();
+        connecting->hop_began_at = hop_now();
     loop_timer_set(connecting->connector->loop, &connecting->deadline,
                    state == CONNECT_DIALLING ? timeout + DIAL_GRACE : timeout);
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -38,9 +37,9 @@ struct dial {
     struct loop_timer timer;
     struct loop_task task; /* what fails at once is told later */
     struct error failure;
-    enum hop hop;           /* being passed */
-    struct timespec hop_at; /* since when */
-    char *request;          /* CONNECT; secret */
+    enum hop hop;   /* being passed */
+    int64_t hop_at; /* since when; hop_now() */
+    char *request;  /* CONNECT; secret */
     size_t request_len;
     size_t request_sent;
     char head[HTTP_HEAD_MAX + 1];
@@ -175,19 +174,13 @@ static void on_task(struct loop_task *task)
 static void begin_hop(struct dial *dial, enum hop hop)
 {
     dial->hop = hop;
-    clock_gettime(CLOCK_MONOTONIC, &dial->hop_at);
+    dial->hop_at = hop_now();
 }
 
 /* `error` NULL: it is passed. */
 static void end_hop(const struct dial *dial, const struct error *error)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    hop_tell(dial->dialer->observer, dial->hop,
-             (now.tv_sec - dial->hop_at.tv_sec) * 1000000 +
-                 (now.tv_nsec - dial->hop_at.tv_nsec) / 1000,
-             "", error);
+    hop_tell(dial->dialer->observer, dial->hop, hop_now() - dial->hop_at, "", error);
 }
 
 /* `dial->failure` says why. */

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "common/status.h"
 
@@ -29,6 +30,15 @@ struct hop_observer {
     void (*on_hop)(void *owner, const struct hop_report *report);
     void *owner;
 };
+
+/* Microseconds on a clock that does not run backwards. */
+static inline int64_t hop_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
 
 /* `observer` may be NULL. */
 static inline void hop_tell(const struct hop_observer *observer, enum hop hop, int64_t microseconds,

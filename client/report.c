@@ -24,7 +24,6 @@ struct kept {
 struct report {
     bool json;
     bool coloured;
-    bool failed;
     struct kept lines[LINES_MAX];
     size_t count;
 };
@@ -61,11 +60,6 @@ void report_free(struct report *report)
         free(report->lines[i].fix);
     }
     free(report);
-}
-
-bool report_has_failed(const struct report *report)
-{
-    return report->failed;
 }
 
 /* ---- for people --------------------------------------------------------------------------------
@@ -138,7 +132,6 @@ void report_add(struct report *report, const struct report_line *line)
 {
     struct kept *kept = &report->lines[report->count];
 
-    report->failed |= line->verdict == REPORT_FAILED;
     if (report->count == LINES_MAX)
         return;
     report->count++;

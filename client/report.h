@@ -34,7 +34,4 @@ void report_add(struct report *report, const struct report_line *line);
 /* The last word: prints what is not printed yet. `status`: STATUS_OK when all is well. */
 void report_finish(struct report *report, const char *service, enum status status);
 
-/* Whether a line with that name has failed. */
-bool report_has_failed(const struct report *report);
-
 #endif
